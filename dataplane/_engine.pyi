@@ -1,0 +1,88 @@
+"""The C engine: one pair of a driver and a device over one memory.
+
+`dataplane.pair.Pair` is the face for people; this is the face for code. Nothing here explains what is wrong
+with an argument: check first. Every method raises RuntimeError once `close()` was called. Sides are 0 driver,
+1 device; units are 0 store, 1 operation, 2 turn; trace levels are 0 off, 1 operations, 2 stores.
+"""
+
+from typing_extensions import Buffer
+
+def offsets() -> dict[str, dict[str, int]]:
+    """Sizes (under "") and field offsets of the C structs that the numpy dtypes mirror."""
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        pairs: int = 1,
+        size: int = 256,
+        control_size: int = 64,
+        buffer_bytes: int = 2048,
+        mtu: int = 1500,
+        queues: int = 1,
+        scratch: int = 0,
+        offered: int = 0,
+        trace_events: int = 65536,
+        frame_bytes: int = 67108864,
+        start_index: int = 0,
+        start_wrap: int = 1,
+        packed: bool = False,
+        bare: bool = False,
+    ) -> None:
+        """`bare`: `queues` rings without a device type, and `scratch` bytes for a test's own buffers."""
+
+    def close(self) -> None: ...
+    def write_status(self, status: int, /) -> int:
+        """Writes the device status; returns it as read back (2.1). An illegal transition changes nothing."""
+    def write_features(self, low: int, high: bool, /) -> None:
+        """Accepted features 0 to 63, and whether any above 63 was accepted (2.2)."""
+    def setup(self) -> None:
+        """Lays out and starts the queues for the features in force. OSError when memory is short."""
+    def start(self, driver_polls: bool, device_polls: bool, frozen: bool, /) -> None: ...
+    def run_inline(self, seconds: float, /) -> None:
+        """This thread plays both sides in turn."""
+    def freeze(self) -> bool:
+        """Rests both sides between operations; False where one did not come to rest in five seconds."""
+    def run(self) -> None: ...
+    def frozen(self) -> bool: ...
+    def step(self, side: int, unit: int, count: int, /) -> int:
+        """Lets one side of a frozen pair do so many units; returns those done, -1 where it is not frozen."""
+    def trace(self, level: int, /) -> None: ...
+    def log_frames(self, on: bool, sample: int, /) -> None: ...
+    def traffic(self, side: int, kind: str, number: int = 0, period: int = 0, frames: Buffer = b"", /) -> None:
+        """kind "flood": number = frame length; "play": period in ns, frames as port.h lays them out;
+        "tap": number = file descriptor, duplicated; "quiet"."""
+    def rate(self, per_second: float, speed: float, /) -> None:
+        """Flood: frames a second a side, 0 for no limit. Play: factor on the list's own pace."""
+    def path(self, queue: int, path: int, /) -> None: ...
+    def command(self, cls: int, command: int, data: Buffer, milliseconds: int, /) -> tuple[int, int]:
+        """(ticket, ack): ticket 0 where there is no room for it; ack -1 where it was not answered in time."""
+    def reset_queue(self, queue: int, /) -> None: ...
+    def announce(self) -> None: ...
+    def inject(self, queue: int, call: bool, /) -> None: ...
+    def room(self, queue: int, whole: bool, /) -> int: ...
+    def snapshot(self, queue: int, whole: bool, to: Buffer, /) -> int:
+        """Fills `to` as engine/snapshot.h says; returns the bytes written."""
+    def info(self) -> dict[str, int | bytes]: ...
+    def events(self, side: int, position: int, to: Buffer, /) -> tuple[int, int, int]:
+        """(events copied, next position, lost)."""
+    def frames(self, position: int, expected: int, to: Buffer, /) -> tuple[int, int, int, int]:
+        """(bytes copied, next position, number of the next frame expected, lost)."""
+    def peek(self, address: int, to: Buffer, /) -> bool: ...
+    def poke(self, address: int, data: Buffer, /) -> bool:
+        """Writes guest memory as a hostile other side would: for tests."""
+    def add(self, queue: int, segs: Buffer, table: bool, token: int, /) -> int:
+        """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed), or -1
+        where there is no room now. ValueError where it can never fit. The verbs work only before start()."""
+    def collect(self, queue: int, /) -> tuple[int, int, int, int] | None:
+        """Driver: (token, used length, publication count, head)."""
+    def next(self, queue: int, /) -> tuple[int, int, int, int, int, int, int, bytes] | None:
+        """Device: (publication count, id, head, slots, descriptors, indirect, reason, "<QII" pieces)."""
+    def complete(self, queue: int, done: Buffer, batch: bool, /) -> None:
+        """Device: "<IHHI" (length, id, slots, writable) each; written, and made visible by flush."""
+    def verb(self, queue: int, name: str, /) -> bool | None:
+        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off."""
+    def tables(self, queue: int, /) -> tuple[int, int]:
+        """Address of the driver's indirect tables, and entries reserved for each slot."""
+    def turn(self, side: int, /) -> int:
+        """One turn of a side over all its queues in this thread; the buffers moved."""

@@ -1,0 +1,153 @@
+"""From the engine's bytes to the dataclasses of `snapshot`: no copy beyond the one the engine made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from dataplane.layout import DESC, PACKED_DESC, USED_ELEM
+from dataplane.records import QUEUE_HEADER, Path, Reason, Role
+from dataplane.snapshot import AnyQueue, Array, DeviceState, DriverState, Notify, PackedQueue, SplitQueue
+
+_ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "quiet", "sent")
+
+
+def _reason(value: int) -> Reason:
+    try:
+        return Reason(value)
+    except ValueError:
+        return Reason.NONE
+
+
+def _notify(row: dict[str, int], pending: int) -> Notify:
+    return Notify(
+        sent=row["notify_sent"],
+        quiet=row["notify_quiet"],
+        received=row["notify_received"],
+        pending=pending,
+        answer=_ANSWERS[min(row["event_answer"], 2)],
+        event=row["event_used"],
+        old=row["event_old"],
+        new=row["event_new"],
+    )
+
+
+def _named(row: np.void, dtype: np.dtype[Any]) -> dict[str, int]:
+    return dict(zip(dtype.names or (), row.tolist(), strict=True))
+
+
+_COMMON = ("frames", "bytes", "drops", "turns")
+
+
+def _driver(row: np.void, pending: int) -> DriverState:
+    v = _named(row, QUEUE_HEADER["driver"])
+    names = ("published", "collected", "avail_idx", "last_used", "avail_wrap", "used_wrap", "free", "free_head")
+    return DriverState(
+        **{name: v[name] for name in (*names, "in_flight", "added", *_COMMON)},
+        path=Path(v["path"]),
+        polling=bool(v["polling"]),
+        asleep=bool(v["asleep"]),
+        kick=_notify(v, pending),
+        broken=_reason(v["broken"]),
+    )
+
+
+def _device(row: np.void, pending: int) -> DeviceState:
+    v = _named(row, QUEUE_HEADER["device"])
+    names = ("seen", "used", "last_avail", "used_idx", "avail_wrap", "used_wrap", "holding", "unflushed")
+    return DeviceState(
+        **{name: v[name] for name in (*names, *_COMMON)},
+        polling=bool(v["polling"]),
+        asleep=bool(v["asleep"]),
+        call=_notify(v, pending),
+        broken=_reason(v["broken"]),
+    )
+
+
+def _tables(data: bytes, at: int, count: int, packed: bool) -> dict[int, Array]:
+    found: dict[int, Array] = {}
+    for _ in range(count):
+        slot, entries = np.frombuffer(data, "<u4", 2, at).tolist()
+        found[slot] = np.frombuffer(data, PACKED_DESC if packed else DESC, entries, at + 8)
+        at += 8 + 16 * entries
+    return found
+
+
+def queue_name(index: int, role: Role) -> str:
+    """"rx0", "tx0", "ctl"."""
+    if role == Role.CONTROL:
+        return "ctl"
+    return f"{'rx' if role == Role.RECEIVE else 'tx'}{index // 2}"
+
+
+def queue(data: bytes, whole: bool) -> AnyQueue:
+    """One queue from a buffer that `Engine.snapshot` filled; without `whole` the row arrays are empty."""
+    head = np.frombuffer(data, QUEUE_HEADER, 1)[0]
+    v = _named(head, QUEUE_HEADER)
+    packed = bool(v["packed"])
+    rows = v["size"] if whole and len(data) > QUEUE_HEADER.itemsize else 0
+    role = Role(v["role"]) if v["role"] < 3 else Role.TRANSMIT
+    at = QUEUE_HEADER.itemsize
+
+    def take(dtype: Any) -> Any:
+        nonlocal at
+        array = np.frombuffer(data, dtype, rows, at)
+        at += array.nbytes
+        return array
+
+    desc = take(PACKED_DESC if packed else DESC)
+    buffer = take("<i8")
+    used_ring = None if packed else take(USED_ELEM)
+    avail_ring = None if packed else take("<u2")
+    head_of = take("<u2")
+    owner, label = take("u1"), take("u1")
+    avail_label = None if packed else take("u1")
+    used_label = None if packed else take("u1")
+    common: dict[str, Any] = {
+        "index": v["index"],
+        "name": queue_name(v["index"], role),
+        "role": role,
+        "size": v["size"],
+        "enabled": bool(v["enabled"]),
+        "generation": v["generation"],
+        "desc_addr": v["desc_addr"],
+        "driver_addr": v["driver_addr"],
+        "device_addr": v["device_addr"],
+        "time": v["time"],
+        "duration": v["duration"],
+        "exact": bool(v["exact"]),
+        "before": tuple(v[f"{name}_before"] for name in ("published", "seen", "used", "collected")),
+        "after": tuple(v[f"{name}_after"] for name in ("published", "seen", "used", "collected")),
+        "desc": desc,
+        "owner": owner,
+        "label": label,
+        "head": head_of,
+        "buffer": buffer,
+        "tables": _tables(data, at + -at % 8, v["tables"] if rows else 0, packed),
+        "tables_left_out": v["tables_left_out"],
+        "driver": _driver(head["driver"], v["kick_pending"]),
+        "device": _device(head["device"], v["call_pending"]),
+    }
+    low, high = 0xFFFF, 16
+    if packed:
+        return PackedQueue(
+            **common,
+            driver_off_wrap=v["area_event"] & low,
+            driver_flags=v["area_flags"] & low,
+            device_off_wrap=v["area_event"] >> high,
+            device_flags=v["area_flags"] >> high,
+        )
+    return SplitQueue(
+        **common,
+        avail_flags=v["area_flags"] & low,
+        avail_idx=v["area_idx"] & low,
+        avail_ring=avail_ring,
+        used_event=v["area_event"] & low,
+        used_flags=v["area_flags"] >> high,
+        used_idx=v["area_idx"] >> high,
+        used_ring=used_ring,
+        avail_event=v["area_event"] >> high,
+        avail_label=avail_label,
+        used_label=used_label,
+    )

@@ -1,0 +1,345 @@
+/* driver.c: the driver's turn: buffers out of its pools, frames into them, used buffers back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "pair.h"
+
+#define PIECES_MAX 1100u /* of the largest frame, in the smallest buffers that pair_init() allows */
+
+/* ---- pools --------------------------------------------------------------------------------------------- */
+
+static uint16_t pool_take(struct pool *pool) {
+    uint16_t b = pool->head;
+    pool->head = pool->next[b];
+    pool->free--;
+    return b;
+}
+
+/* Gives the pieces first..last back at the end, so that buffers go round like slots do. */
+static void pool_give(struct pool *pool, uint16_t first) {
+    uint16_t last = pool->last[first];
+    if (pool->free == 0)
+        pool->head = first;
+    else
+        pool->next[pool->tail] = first;
+    pool->tail = last;
+    pool->free += pool->pieces[first];
+}
+
+static uint8_t *pool_data(const struct pool *pool, uint16_t b) {
+    return pool->host + (uint64_t)b * pool->stride + POOL_DATA;
+}
+static uint64_t pool_address(const struct pool *pool, uint16_t b) {
+    return pool->address + (uint64_t)b * pool->stride;
+}
+
+static void pool_reset(struct pool *pool) {
+    for (uint32_t i = 0; i < pool->count; i++) {
+        pool->next[i] = (uint16_t)((i + 1) % pool->count);
+        pool->last[i] = (uint16_t)i;
+        pool->pieces[i] = 1;
+        pool->plain[i] = 0;
+    }
+    pool->head = 0;
+    pool->tail = (uint16_t)(pool->count - 1);
+    pool->free = pool->count;
+}
+
+uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct pool *pool) {
+    uint64_t big = 1ull << F_NET_GUEST_TSO4 | 1ull << F_NET_GUEST_TSO6 | 1ull << F_NET_GUEST_UFO;
+    uint32_t frame = pair->buffer_bytes - POOL_DATA;
+    if (q->role == ROLE_RECEIVE && !has_feature(pair->accepted, F_NET_MRG_RXBUF)) {
+        /* 5.1.6.3.1: then each buffer holds the largest frame */
+        uint32_t need = pair->accepted & big ? NET_FRAME_MAX : pair->mtu + 22;
+        if (frame < need) frame = need;
+    }
+    pool->stride = (frame + POOL_DATA + 63) & ~63u;
+    pool->capacity = pool->stride - POOL_DATA;
+    pool->count = q->size < TABLE_ENTRIES ? TABLE_ENTRIES : q->size;
+    return (uint64_t)pool->stride * pool->count;
+}
+
+int driver_pool_open(struct pair *pair, struct pool *pool, uint64_t address) {
+    pool->address = address;
+    pool->host = memory_translate(&pair->memory, address, (uint64_t)pool->stride * pool->count);
+    pool->next = calloc(pool->count, sizeof *pool->next);
+    pool->last = calloc(pool->count, sizeof *pool->last);
+    pool->pieces = calloc(pool->count, sizeof *pool->pieces);
+    pool->plain = calloc(pool->count, 1);
+    if (!pool->host || !pool->next || !pool->last || !pool->pieces || !pool->plain) return -1;
+    pool_reset(pool);
+    return 0;
+}
+
+void driver_pool_close(struct pool *pool) {
+    free(pool->next);
+    free(pool->last);
+    free(pool->pieces);
+    free(pool->plain);
+    memset(pool, 0, sizeof *pool);
+}
+
+/* ---- transmit ------------------------------------------------------------------------------------------ */
+
+/* How a frame becomes descriptors; false: it cannot fit this queue in any way that is allowed. */
+static bool plan(const struct vq *q, uint32_t length, uint32_t pieces, bool *own_header, bool *table) {
+    *own_header = *table = false;
+    switch (q->drv.path) {
+    case PATH_FIXED:
+        return pieces == 1;
+    case PATH_INDIRECT:
+        *own_header = *table = q->indirect;
+        break;
+    case PATH_CHAIN:
+        *own_header = pieces + 1 <= q->size;
+        break;
+    case PATH_AUTO:
+        *own_header = (pieces > 1 || length > 256) && q->size > 1;
+        *table = q->indirect && pieces > 1;
+        break;
+    }
+    if (*table && pieces > TABLE_ENTRIES) *table = false;
+    uint32_t limit = *table && q->size > TABLE_ENTRIES ? TABLE_ENTRIES : q->size;
+    if (pieces + *own_header > limit) *own_header = false;
+    return pieces <= limit;
+}
+
+static void write_header(struct pool *pool, uint16_t b, const struct virtio_net_hdr *header) {
+    static const struct virtio_net_hdr plain;
+    bool is_plain = memcmp(header, &plain, NET_HEADER_LENGTH) == 0;
+    if (is_plain && pool->plain[b]) return; /* its line need not travel */
+    memcpy(pool_data(pool, b) - NET_HEADER_LENGTH, header, NET_HEADER_LENGTH);
+    pool->plain[b] = is_plain;
+}
+
+static void drop(struct vq *q, enum reason reason) {
+    count_add(&q->drv.drops, 1);
+    operation(q->drv.door, EV_DROP, 0, 1, 0, 0, reason);
+}
+
+/* Adds one frame: 1; 0 where there is no room now. What can never fit is dropped and counted as done. */
+static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *p) {
+    uint32_t pieces = p->length ? (p->length + pool->capacity - 1) / pool->capacity : 1;
+    bool own_header, table;
+    if (p->length == 0 || p->length > NET_FRAME_MAX || pieces > pool->count || pieces > PIECES_MAX ||
+        !plan(q, p->length, pieces, &own_header, &table)) {
+        drop(q, p->length ? TOO_LONG : TOO_SHORT);
+        return 1;
+    }
+    if (pool->free < pieces || q->drv.free < (table ? 1 : pieces + own_header)) return 0;
+    struct seg segs[PIECES_MAX + 1];
+    uint16_t first = pool_take(pool), b = first;
+    uint16_t n = 0;
+    write_header(pool, first, &p->header);
+    if (own_header) segs[n++] = (struct seg){pool_address(pool, first) + POOL_HEADER, NET_HEADER_LENGTH};
+    for (uint32_t at = 0, i = 0; i < pieces; i++) {
+        uint32_t part = p->length - at < pool->capacity ? p->length - at : pool->capacity;
+        memcpy(pool_data(pool, b), p->data + at, part);
+        segs[n] = (struct seg){pool_address(pool, b) + POOL_DATA, part};
+        if (n == 0) segs[0] = (struct seg){pool_address(pool, b) + POOL_HEADER, part + NET_HEADER_LENGTH};
+        n++;
+        at += part;
+        if (i + 1 < pieces) b = pool_take(pool);
+    }
+    pool->last[first] = b;
+    pool->pieces[first] = (uint16_t)pieces;
+    struct buffer buffer = {segs, n, 0, table, first};
+    q->ops->add(q, &buffer, 1);
+    count_add(&q->drv.frames, 1);
+    count_add(&q->drv.bytes, p->length);
+    return 1;
+}
+
+static uint32_t transmit_frames(struct side *side, struct vq *q, struct pool *pool) {
+    uint32_t n = 0;
+    for (; n < BURST; n++) {
+        const struct packet *p = port_peek(&side->port, pair_now(side->pair));
+        if (!p || p->pair != q->index / 2 || add_frame(q, pool, p) == 0) break;
+        port_pop(&side->port);
+    }
+    return n;
+}
+
+/* One piece, one descriptor, written in place. Longer frames take the road of every other frame. */
+static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *pool) {
+    static const struct virtio_net_hdr plain;
+    uint32_t length = side->port.flood_length, pair = q->index / 2;
+    uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
+    uint32_t wanted = room < BURST ? (uint32_t)room : BURST;
+    if (wanted == 0 || (wanted = flood_allowance(&side->port, pair_now(side->pair), wanted)) == 0) return 0;
+    if (length > pool->capacity || q->drv.path == PATH_CHAIN || q->drv.path == PATH_INDIRECT) {
+        uint32_t n = 0;
+        for (; n < wanted; n++) {
+            struct packet p = {side->frame, length, (uint16_t)pair, plain};
+            flood_write(&side->port, pair, side->frame);
+            if (add_frame(q, pool, &p)) continue;
+            side->port.sequence[pair]--;
+            break;
+        }
+        return n;
+    }
+    struct buffer buffers[BURST];
+    struct seg segs[BURST];
+    for (uint32_t i = 0; i < wanted; i++) {
+        uint16_t b = pool_take(pool);
+        pool->last[b] = b;
+        pool->pieces[b] = 1;
+        write_header(pool, b, &plain);
+        flood_write(&side->port, pair, pool_data(pool, b));
+        segs[i] = (struct seg){pool_address(pool, b) + POOL_HEADER, length + NET_HEADER_LENGTH};
+        buffers[i] = (struct buffer){&segs[i], 1, 0, false, b};
+    }
+    uint32_t n = q->ops->add(q, buffers, wanted);
+    count_add(&q->drv.frames, n);
+    count_add(&q->drv.bytes, (uint64_t)n * length);
+    return n;
+}
+
+static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
+    struct returned back[BURST];
+    uint32_t done = 0, n;
+    while ((n = q->ops->collect(q, back, BURST))) {
+        for (uint32_t i = 0; i < n; i++) pool_give(pool, (uint16_t)back[i].token);
+        done += n;
+        if (n < BURST || done >= q->size) break;
+    }
+    if (q->drv.broken) return done;
+    bool flood = side->port.kind == PORT_FLOOD;
+    n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);
+    if (q->drv.added != q->drv.published) {
+        q->ops->publish(q);
+        notify_kick(q);
+    }
+    return done + n;
+}
+
+/* ---- receive ------------------------------------------------------------------------------------------- */
+
+/* Posts every free buffer: a receive queue is kept full (5.1.6.3.1). */
+static uint32_t refill(struct vq *q, struct pool *pool) {
+    struct buffer buffers[BURST];
+    struct seg segs[BURST];
+    uint32_t n, posted = 0;
+    do {
+        uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
+        n = room < BURST ? (uint32_t)room : BURST;
+        for (uint32_t i = 0; i < n; i++) {
+            uint16_t b = pool_take(pool);
+            segs[i] = (struct seg){pool_address(pool, b) + POOL_HEADER, pool->capacity + NET_HEADER_LENGTH};
+            buffers[i] = (struct buffer){&segs[i], 0, 1, false, b};
+        }
+        if (n) posted += q->ops->add(q, buffers, n);
+    } while (n == BURST);
+    return posted;
+}
+
+/* Takes one frame apart: `back` holds its `n` used buffers. */
+static enum reason receive_one(struct side *side, const struct pool *pool, const struct returned *back, uint32_t n,
+                               const struct virtio_net_hdr *header, uint32_t *length) {
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t skip = i ? 0 : NET_HEADER_LENGTH;
+        if (back[i].length < skip || back[i].length > pool->capacity + NET_HEADER_LENGTH) return USED_LENGTH;
+        uint32_t part = back[i].length - skip;
+        if (part > NET_FRAME_MAX - at) return TOO_LONG;
+        const uint8_t *from = pool_data(pool, (uint16_t)back[i].token) - NET_HEADER_LENGTH + skip;
+        if (part == 64)
+            memcpy(side->frame + at, from, 64);
+        else
+            memcpy(side->frame + at, from, part);
+        at += part;
+    }
+    *length = at;
+    return net_header_check(side->pair->accepted, false, header, at);
+}
+
+static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
+    struct returned back[BURST];
+    bool mergeable = accepted(side->pair, F_NET_MRG_RXBUF);
+    uint32_t n = q->ops->collect(q, back, BURST), i = 0;
+    while (i < n) {
+        struct virtio_net_hdr header; /* fetched once */
+        memcpy(&header, pool_data(pool, (uint16_t)back[i].token) - NET_HEADER_LENGTH, NET_HEADER_LENGTH);
+        uint32_t parts = mergeable && back[i].length >= NET_HEADER_LENGTH ? header.num_buffers : 1;
+        enum reason reason = back[i].length < NET_HEADER_LENGTH ? TOO_SHORT : SOUND;
+        if (parts == 0 || parts > BURST) reason = NUM_BUFFERS_BAD, parts = 1;
+        if (parts > n - i) { /* the rest of the frame is in the next used elements, if anywhere */
+            for (uint32_t k = 0; k < i; k++) pool_give(pool, (uint16_t)back[k].token);
+            memmove(back, back + i, (n - i) * sizeof back[0]);
+            n -= i;
+            i = 0;
+            uint32_t more = q->ops->collect(q, back + n, BURST - n);
+            n += more;
+            if (parts > n) reason = NUM_BUFFERS_BAD, parts = 1;
+        }
+        uint32_t length = 0;
+        if (!reason) reason = receive_one(side, pool, back + i, parts, &header, &length);
+        if (reason)
+            drop(q, reason);
+        else {
+            count_add(&q->drv.frames, 1);
+            count_add(&q->drv.bytes, length);
+            port_take(&side->port, &header, side->frame, length);
+        }
+        i += parts;
+    }
+    for (uint32_t k = 0; k < n; k++) pool_give(pool, (uint16_t)back[k].token);
+    if (q->drv.broken) return n;
+    /* Posting and kicking for every single buffer would cost more than it brings. */
+    uint32_t posted = q->drv.free ? refill(q, pool) : 0;
+    if (posted || q->drv.added != q->drv.published) {
+        q->ops->publish(q);
+        notify_kick(q);
+    }
+    return n + posted;
+}
+
+/* ---- the driver's turn --------------------------------------------------------------------------------- */
+
+/* 5.1.6.5.4: a reverse ARP frame tells the network where we are now, then the device is told so. */
+static void announce(struct side *side) {
+    struct pair *pair = side->pair;
+    static const uint8_t arp[10] = {0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3};
+    struct packet p = {side->frame, 60, 0, {0}};
+    memset(side->frame, 0, 60);
+    memset(side->frame, 0xff, 6);
+    for (unsigned i = 0; i < 6; i++)
+        side->frame[6 + i] = side->frame[22 + i] = side->frame[32 + i] = peek8(pair->mac + i);
+    memcpy(side->frame + 12, arp, sizeof arp);
+    add_frame(&pair->queue[1], &pair->pool[1], &p);
+    pair_command(pair, CTRL_ANNOUNCE, 0, NULL, 0);
+}
+
+uint32_t driver_turn(struct side *side) {
+    struct pair *pair = side->pair;
+    if (UNLIKELY(flag_get(&pair->config_changed))) {
+        flag_set(&pair->config_changed, 0);
+        if (count_get(&pair->net_status) & NET_S_ANNOUNCE && accepted(pair, F_NET_GUEST_ANNOUNCE)) announce(side);
+    }
+    uint32_t moved = 0, pairs = flag_get(&pair->pairs);
+    side->port.pairs = pairs;
+    for (uint32_t i = 0; i < 2 * pair->pairs_max; i++) {
+        struct vq *q = &pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        side->door.queue = q->index;
+        count_add(&q->drv.turns, 1);
+        if (q->role == ROLE_RECEIVE)
+            moved += receive(side, q, &pair->pool[i]);
+        else
+            moved += transmit(side, q, &pair->pool[i]);
+    }
+    struct vq *control = &pair->queue[2 * pair->pairs_max];
+    if (flag_get(&control->enabled)) {
+        side->door.queue = control->index;
+        count_add(&control->drv.turns, 1);
+        moved += control_send(side, control);
+    }
+    return moved;
+}
+
+void driver_reset_queue(struct pair *pair, struct vq *q) {
+    if (q->role == ROLE_CONTROL)
+        pair->command_busy = false;
+    else
+        pool_reset(&pair->pool[q->index]);
+}

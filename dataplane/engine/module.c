@@ -1,0 +1,692 @@
+/* module.c: the Python face of the engine, and the only file that includes Python.h.
+ *
+ * One type, `Engine`, over one struct pair. Methods are scalar in, scalar out, or fill a buffer of the
+ * caller's; whatever may wait does so without the GIL. What the arguments mean is said in _engine.pyi; what
+ * is wrong with them is said by dataplane/pair.py, which checks before it calls.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "snapshot.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct pair *pair;
+} Engine;
+
+static PyObject *os_error(void) { return PyErr_SetFromErrno(PyExc_OSError); }
+
+static struct pair *open_pair(Engine *self) {
+    if (self->pair) return self->pair;
+    PyErr_SetString(PyExc_RuntimeError, "the pair is closed");
+    return NULL;
+}
+
+/* The queue, of a pair whose verbs no thread uses: for the verbs by hand. */
+static struct vq *idle_queue(Engine *self, unsigned index) {
+    struct pair *pair = open_pair(self);
+    if (!pair) return NULL;
+    if (flag_get(&pair->running)) {
+        PyErr_SetString(PyExc_RuntimeError, "the pair's own threads use this queue");
+        return NULL;
+    }
+    if (index >= pair->queues || !pair->queue[index].desc) {
+        PyErr_Format(PyExc_IndexError, "no queue %u is set up", index);
+        return NULL;
+    }
+    return &pair->queue[index];
+}
+
+static struct vq *any_queue(struct pair *pair, unsigned index) {
+    if (index < pair->queues) return &pair->queue[index];
+    PyErr_Format(PyExc_IndexError, "no queue %u: there are %u", index, pair->queues);
+    return NULL;
+}
+
+/* ---- life ----------------------------------------------------------------------------------------------- */
+
+static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"pairs",   "size",    "control_size", "buffer_bytes", "mtu",         "queues",
+                            "scratch", "offered", "trace_events", "frame_bytes",  "start_index", "start_wrap",
+                            "packed",  "bare",    NULL};
+    struct pair_options o = {.pairs = 1, .size = 256, .control_size = 64, .buffer_bytes = 2048, .mtu = 1500,
+                             .queues = 1, .trace_events = 1 << 16, .frame_bytes = 1 << 26, .start_wrap = 1};
+    unsigned long long scratch = 0, offered = 0, events = o.trace_events, frames = o.frame_bytes;
+    unsigned short index = 0, wrap = 1;
+    int packed = 0, bare = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHpp", names, &o.pairs, &o.size, &o.control_size,
+                                     &o.buffer_bytes, &o.mtu, &o.queues, &scratch, &offered, &events, &frames,
+                                     &index, &wrap, &packed, &bare))
+        return NULL;
+    if (o.pairs < 1 || o.pairs > PAIRS_MAX || o.queues < 1 || o.queues > QUEUES_MAX || o.size < 1 ||
+        o.size > QUEUE_SIZE_MAX || o.control_size < 1 || o.control_size > QUEUE_SIZE_MAX ||
+        o.buffer_bytes < 128 || o.buffer_bytes % 64 || o.buffer_bytes > 1 << 17 || o.mtu > 65535 ||
+        (!packed && ((o.size & (o.size - 1)) || (o.control_size & (o.control_size - 1))))) {
+        PyErr_SetString(PyExc_ValueError, "an option of the engine is out of range");
+        return NULL;
+    }
+    o.scratch_bytes = scratch, o.offered = offered, o.trace_events = events, o.frame_bytes = frames;
+    o.start_index = index, o.start_wrap = wrap, o.packed = packed, o.bare = bare;
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    Engine *self = (Engine *)allocate(type, 0);
+    if (!self) return NULL;
+    struct pair *pair;
+    if (posix_memalign((void **)&pair, 128, sizeof *pair) || pair_init(pair, &o)) {
+        int error = errno;
+        free(pair);
+        Py_DECREF(self);
+        errno = error;
+        return os_error();
+    }
+    self->pair = pair;
+    return (PyObject *)self;
+}
+
+static void release(Engine *self) {
+    struct pair *pair = self->pair;
+    self->pair = NULL;
+    if (!pair) return;
+    Py_BEGIN_ALLOW_THREADS;
+    pair_free(pair);
+    Py_END_ALLOW_THREADS;
+    free(pair);
+}
+
+static void engine_dealloc(Engine *self) {
+    PyTypeObject *type = Py_TYPE(self);
+    release(self);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static PyObject *engine_close(Engine *self, PyObject *unused) {
+    (void)unused;
+    release(self);
+    Py_RETURN_NONE;
+}
+
+#define PAIR_OR_RETURN                                                                                        \
+    struct pair *pair = open_pair(self);                                                                      \
+    if (!pair) return NULL
+
+static PyObject *engine_write_status(Engine *self, PyObject *args) {
+    unsigned char status;
+    if (!PyArg_ParseTuple(args, "b", &status)) return NULL;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    pair_write_status(pair, status);
+    Py_END_ALLOW_THREADS;
+    return PyLong_FromUnsignedLongLong(count_get(&pair->status));
+}
+
+static PyObject *engine_write_features(Engine *self, PyObject *args) {
+    unsigned long long low;
+    int high;
+    if (!PyArg_ParseTuple(args, "Kp", &low, &high)) return NULL;
+    PAIR_OR_RETURN;
+    pair_write_features(pair, low, high);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_setup(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    if (flag_get(&pair->running)) {
+        PyErr_SetString(PyExc_RuntimeError, "queues are set up before the pair starts");
+        return NULL;
+    }
+    if (pair_setup_queues(pair)) return os_error();
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_start(Engine *self, PyObject *args) {
+    int driver_polls, device_polls, frozen, failed;
+    if (!PyArg_ParseTuple(args, "ppp", &driver_polls, &device_polls, &frozen)) return NULL;
+    PAIR_OR_RETURN;
+    if (!pair->queue[0].desc || flag_get(&pair->running)) {
+        PyErr_SetString(PyExc_RuntimeError, pair->queue[0].desc ? "the pair runs already" : "no queue is set up");
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    failed = pair_start(pair, driver_polls, device_polls, frozen);
+    Py_END_ALLOW_THREADS;
+    if (failed) return os_error();
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_run_inline(Engine *self, PyObject *args) {
+    double seconds;
+    if (!PyArg_ParseTuple(args, "d", &seconds)) return NULL;
+    PAIR_OR_RETURN;
+    if (!pair->queue[0].desc || flag_get(&pair->running)) {
+        PyErr_SetString(PyExc_RuntimeError, "one thread can play both sides only of a set up pair at rest");
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS;
+    pair_run_inline(pair, (uint64_t)(seconds * 1e9));
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+/* ---- resting and stepping -------------------------------------------------------------------------------- */
+
+static PyObject *engine_freeze(Engine *self, PyObject *unused) {
+    (void)unused;
+    bool parked;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    parked = pair_freeze(pair);
+    Py_END_ALLOW_THREADS;
+    return PyBool_FromLong(parked);
+}
+
+static PyObject *engine_run(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    pair_run(pair);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_frozen(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    return PyBool_FromLong(pair_frozen(pair));
+}
+
+static PyObject *engine_step(Engine *self, PyObject *args) {
+    unsigned side, unit;
+    unsigned long long count;
+    int64_t taken;
+    if (!PyArg_ParseTuple(args, "IIK", &side, &unit, &count)) return NULL;
+    PAIR_OR_RETURN;
+    if (side > 1 || unit > GATE_TURN) return PyErr_Format(PyExc_ValueError, "no such side or unit");
+    Py_BEGIN_ALLOW_THREADS;
+    taken = gate_step(&pair->gate, (int)side, (enum gate_point)unit, count);
+    Py_END_ALLOW_THREADS;
+    return PyLong_FromLongLong(taken);
+}
+
+static PyObject *engine_trace(Engine *self, PyObject *args) {
+    unsigned level;
+    if (!PyArg_ParseTuple(args, "I", &level)) return NULL;
+    PAIR_OR_RETURN;
+    uint32_t set = (level >= 1 ? ARM_OPERATIONS : 0) | (level >= 2 ? ARM_JOURNAL : 0);
+    pair_arm(pair, set, (ARM_OPERATIONS | ARM_JOURNAL) & ~set);
+    Py_RETURN_NONE;
+}
+
+/* ---- traffic --------------------------------------------------------------------------------------------- */
+
+static PyObject *engine_log_frames(Engine *self, PyObject *args) {
+    int on;
+    unsigned sample;
+    if (!PyArg_ParseTuple(args, "pI", &on, &sample)) return NULL;
+    PAIR_OR_RETURN;
+    flag_set(&pair->trace.frames.sample, sample ? sample : 1);
+    flag_set(&pair->trace.frames.on, (uint32_t)on);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_traffic(Engine *self, PyObject *args) {
+    const char *kind;
+    unsigned side, number = 0;
+    unsigned long long period = 0;
+    Py_buffer list = {0};
+    if (!PyArg_ParseTuple(args, "Is|IKy*", &side, &kind, &number, &period, &list)) return NULL;
+    struct pair *pair = open_pair(self);
+    uint8_t *copy = NULL;
+    if (pair && list.len && (copy = malloc((size_t)list.len))) memcpy(copy, list.buf, (size_t)list.len);
+    uint64_t bytes = (uint64_t)list.len;
+    if (list.obj) PyBuffer_Release(&list);
+    if (!pair) return NULL;
+    struct side *s = side ? &pair->device : &pair->driver;
+    Py_BEGIN_ALLOW_THREADS;
+    bool was_running = pair_rest(pair);
+    switch (kind[0]) {
+    case 'f': port_flood(&s->port, number); break;
+    case 'p':
+        pair->clock.period = period;
+        port_play(&s->port, copy, copy ? bytes : 0);
+        copy = NULL;
+        break;
+    case 't': port_tap(&s->port, dup((int)number)); break;
+    default: port_quiet(&s->port); count_set(&pair->clock.next[side ? 1 : 0], UINT64_MAX);
+    }
+    if (kind[0] == 'p') pair->clock.position = 0;
+    pair_resume(pair, was_running);
+    pair_wake(pair);
+    Py_END_ALLOW_THREADS;
+    free(copy);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_rate(Engine *self, PyObject *args) {
+    double per_second, speed;
+    if (!PyArg_ParseTuple(args, "dd", &per_second, &speed)) return NULL;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    bool was_running = pair_rest(pair);
+    count_set(&pair->driver.port.per_second, (uint64_t)per_second);
+    count_set(&pair->device.port.per_second, (uint64_t)per_second);
+    pair->driver.port.allowed_since = pair->device.port.allowed_since = 0;
+    pair->clock.speed = speed > 0 ? speed : 1.0;
+    pair_resume(pair, was_running);
+    pair_wake(pair);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_path(Engine *self, PyObject *args) {
+    unsigned index, path;
+    if (!PyArg_ParseTuple(args, "II", &index, &path)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    if (!q) return NULL;
+    count_set(&q->drv.path, path);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_command(Engine *self, PyObject *args) {
+    unsigned char class, command;
+    Py_buffer data;
+    unsigned milliseconds;
+    int ack = -1;
+    if (!PyArg_ParseTuple(args, "bby*I", &class, &command, &data, &milliseconds)) return NULL;
+    struct pair *pair = open_pair(self);
+    uint64_t ticket = 0;
+    if (pair) {
+        ticket = pair_command(pair, class, command, data.buf, (uint32_t)data.len);
+        Py_BEGIN_ALLOW_THREADS;
+        if (ticket && milliseconds) ack = pair_command_wait(pair, ticket, milliseconds);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&data);
+    if (!pair) return NULL;
+    return Py_BuildValue("(Ki)", (unsigned long long)ticket, ack);
+}
+
+static PyObject *engine_reset_queue(Engine *self, PyObject *args) {
+    unsigned index;
+    int failed;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    PAIR_OR_RETURN;
+    if (!any_queue(pair, index)) return NULL;
+    Py_BEGIN_ALLOW_THREADS;
+    failed = pair_reset_queue(pair, index);
+    Py_END_ALLOW_THREADS;
+    if (failed) return PyErr_Format(PyExc_RuntimeError, "queue %u was not reset: a side did not come to rest", index);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_announce(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    pair_announce(pair);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_inject(Engine *self, PyObject *args) {
+    unsigned index;
+    int call;
+    if (!PyArg_ParseTuple(args, "Ip", &index, &call)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    if (!q) return NULL;
+    struct notes *notes = call ? &q->dev.call : &q->drv.kick;
+    ticket_take(&notes->injected);
+    notify_raise(notes->fd);
+    Py_RETURN_NONE;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static PyObject *engine_room(Engine *self, PyObject *args) {
+    unsigned index;
+    int whole;
+    if (!PyArg_ParseTuple(args, "Ip", &index, &whole)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    return q ? PyLong_FromSize_t(snapshot_room(q, whole)) : NULL;
+}
+
+static PyObject *engine_snapshot(Engine *self, PyObject *args) {
+    unsigned index;
+    int whole;
+    Py_buffer to;
+    size_t n = 0;
+    if (!PyArg_ParseTuple(args, "Ipw*", &index, &whole, &to)) return NULL;
+    struct pair *pair = open_pair(self);
+    struct vq *q = pair ? any_queue(pair, index) : NULL;
+    if (q && (size_t)to.len < snapshot_room(q, whole)) {
+        PyErr_SetString(PyExc_ValueError, "the buffer is smaller than room()");
+        q = NULL;
+    }
+    if (q) {
+        Py_BEGIN_ALLOW_THREADS;
+        pthread_mutex_lock(&pair->life);
+        n = snapshot_take(pair, q, whole, to.buf);
+        pthread_mutex_unlock(&pair->life);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&to);
+    return q ? PyLong_FromSize_t(n) : NULL;
+}
+
+static PyObject *engine_info(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    uint8_t mac[6];
+    for (unsigned i = 0; i < 6; i++) mac[i] = peek8(pair->mac + i);
+    const struct frame_log *f = &pair->trace.frames;
+    uint32_t arms = armed(&pair->driver.door);
+#define N(x) (unsigned long long)(x)
+    return Py_BuildValue(
+        "{s:K,s:K,s:K,s:K,s:y#,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "offered",
+        N(pair->offered), "accepted", N(count_get(&pair->accepted)), "status", N(count_get(&pair->status)),
+        "refused", N(count_get(&pair->refused)), "mac", (const char *)mac, (Py_ssize_t)6, "net_status",
+        N(count_get(&pair->net_status)), "mtu", N(pair->mtu), "pairs_max", N(pair->pairs_max), "pairs",
+        N(flag_get(&pair->pairs)), "config_generation", N(count_get(&pair->config_generation)), "queues",
+        N(pair->queues), "running", N(flag_get(&pair->running)), "frozen", N(pair_frozen(pair)), "number",
+        N(count_get(&pair->trace.number)), "time", N(pair_now(pair)), "trace_level",
+        N(arms & ARM_JOURNAL ? 2 : arms & ARM_OPERATIONS ? 1 : 0), "frames_on", N(flag_get(&f->on)),
+        "frame_sample", N(flag_get(&f->sample)), "frames", N(count_get(&f->frames)), "frames_passed_over",
+        N(count_get(&f->passed_over)), "frame_bytes", N(count_get(&f->bytes)), "scratch",
+        N(pair->scratch_address), "wrong",
+        N(count_get(&pair->driver.port.wrong) + count_get(&pair->device.port.wrong)), "refused_frames",
+        N(count_get(&pair->driver.port.refused) + count_get(&pair->device.port.refused)));
+#undef N
+}
+
+static PyObject *engine_events(Engine *self, PyObject *args) {
+    unsigned side;
+    unsigned long long position;
+    Py_buffer to;
+    uint64_t lost = 0, at;
+    size_t n = 0;
+    if (!PyArg_ParseTuple(args, "IKw*", &side, &position, &to)) return NULL;
+    struct pair *pair = open_pair(self);
+    at = position;
+    if (pair && side < 2) {
+        Py_BEGIN_ALLOW_THREADS;
+        n = trace_read(&pair->trace, (int)side, &at, to.buf, (size_t)to.len / sizeof(struct event), &lost);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&to);
+    if (!pair) return NULL;
+    return Py_BuildValue("(nKK)", (Py_ssize_t)n, (unsigned long long)at, (unsigned long long)lost);
+}
+
+static PyObject *engine_frames(Engine *self, PyObject *args) {
+    unsigned long long position, first;
+    Py_buffer to;
+    uint64_t lost = 0, at, expected;
+    size_t n = 0;
+    if (!PyArg_ParseTuple(args, "KKw*", &position, &first, &to)) return NULL;
+    struct pair *pair = open_pair(self);
+    at = position, expected = first;
+    if (pair) {
+        Py_BEGIN_ALLOW_THREADS;
+        n = frame_read(&pair->trace, &at, &expected, to.buf, (size_t)to.len, &lost);
+        Py_END_ALLOW_THREADS;
+    }
+    PyBuffer_Release(&to);
+    if (!pair) return NULL;
+    return Py_BuildValue("(nKKK)", (Py_ssize_t)n, (unsigned long long)at, (unsigned long long)expected,
+                         (unsigned long long)lost);
+}
+
+static PyObject *engine_peek(Engine *self, PyObject *args) {
+    unsigned long long address;
+    Py_buffer to;
+    bool ok = false;
+    if (!PyArg_ParseTuple(args, "Kw*", &address, &to)) return NULL;
+    struct pair *pair = open_pair(self);
+    if (pair) {
+        pthread_mutex_lock(&pair->life);
+        ok = memory_peek(&pair->memory, address, to.buf, (size_t)to.len);
+        pthread_mutex_unlock(&pair->life);
+    }
+    PyBuffer_Release(&to);
+    return pair ? PyBool_FromLong(ok) : NULL;
+}
+
+static PyObject *engine_poke(Engine *self, PyObject *args) {
+    unsigned long long address;
+    Py_buffer from;
+    bool ok = false;
+    if (!PyArg_ParseTuple(args, "Ky*", &address, &from)) return NULL;
+    struct pair *pair = open_pair(self);
+    if (pair) {
+        uint8_t *to = memory_translate(&pair->memory, address, (uint64_t)from.len);
+        for (Py_ssize_t i = 0; to && i < from.len; i++) own8(to + i, ((const uint8_t *)from.buf)[i]);
+        ok = to != NULL;
+    }
+    PyBuffer_Release(&from);
+    return pair ? PyBool_FromLong(ok) : NULL;
+}
+
+/* ---- the verbs by hand ------------------------------------------------------------------------------------ */
+
+struct wire_seg { /* as Python packs it: "<QII" */
+    uint64_t address;
+    uint32_t length, writable;
+};
+
+static PyObject *engine_add(Engine *self, PyObject *args) {
+    unsigned index, token;
+    int table;
+    Py_buffer in;
+    if (!PyArg_ParseTuple(args, "Iy*pI", &index, &in, &table, &token)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    PyObject *result = NULL;
+    size_t n = (size_t)in.len / sizeof(struct wire_seg);
+    struct seg *segs = calloc(n + 1, sizeof *segs);
+    struct buffer b = {segs, 0, 0, table, token};
+    if (!q || !segs) goto done;
+    size_t limit = table && q->size > TABLE_ENTRIES ? TABLE_ENTRIES : q->size;
+    if (n == 0 || n > limit) {
+        PyErr_Format(PyExc_ValueError, "a buffer of %zu pieces does not fit: the limit is %zu", n, limit);
+        goto done;
+    }
+    if (table && !q->indirect) {
+        PyErr_SetString(PyExc_ValueError, "an indirect table needs INDIRECT_DESC, which was not accepted");
+        goto done;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct wire_seg s;
+        memcpy(&s, (const uint8_t *)in.buf + i * sizeof s, sizeof s);
+        segs[i] = (struct seg){s.address, s.length};
+        if (s.writable)
+            b.in++;
+        else if (b.in) {
+            PyErr_SetString(PyExc_ValueError, "readable pieces stand before writable ones (2.7.4.2)");
+            goto done;
+        } else
+            b.out++;
+    }
+    if (q->ops->add(q, &b, 1) == 0) {
+        result = PyLong_FromLong(-1);
+        goto done;
+    }
+    uint64_t place = q->drv.place[(q->drv.add_at + q->size - 1) % q->size];
+    result = PyLong_FromLong((long)(place >> 32 & 0xffff));
+done:
+    free(segs);
+    PyBuffer_Release(&in);
+    return result;
+}
+
+static PyObject *engine_collect(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    if (!q) return NULL;
+    struct returned r;
+    if (q->ops->collect(q, &r, 1) == 0) Py_RETURN_NONE;
+    return Py_BuildValue("(IIKI)", r.token, r.length, (unsigned long long)r.position, (unsigned)r.head);
+}
+
+static PyObject *engine_next(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    if (!q) return NULL;
+    struct chain c;
+    if (!chain_fits(q)) return PyErr_Format(PyExc_RuntimeError, "complete some buffers first");
+    if (q->ops->next(q, &c, 1) == 0) Py_RETURN_NONE;
+    size_t n = (size_t)c.out + c.in;
+    struct wire_seg *segs = calloc(n + 1, sizeof *segs);
+    if (!segs) return PyErr_NoMemory();
+    for (size_t i = 0; i < n; i++)
+        segs[i] = (struct wire_seg){memory_address(q->memory, c.spans[i].host), c.spans[i].length, i >= c.out};
+    PyObject *result = Py_BuildValue("(KIIIIIIy#)", (unsigned long long)c.position, (unsigned)c.id, (unsigned)c.head,
+                                     (unsigned)c.slots, (unsigned)c.descriptors, (unsigned)c.indirect,
+                                     (unsigned)c.reason, (const char *)segs, (Py_ssize_t)(n * sizeof *segs));
+    free(segs);
+    return result;
+}
+
+static PyObject *engine_complete(Engine *self, PyObject *args) {
+    unsigned index;
+    int batch;
+    Py_buffer in; /* "<IHHI": length, id, slots, writable */
+    if (!PyArg_ParseTuple(args, "Iy*p", &index, &in, &batch)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    struct done done[BURST];
+    size_t n = (size_t)in.len / 12;
+    if (q && n <= BURST) {
+        for (size_t i = 0; i < n; i++) {
+            const uint8_t *at = (const uint8_t *)in.buf + 12 * i;
+            uint32_t writable;
+            memcpy(&done[i].length, at, 4);
+            memcpy(&done[i].id, at + 4, 2);
+            memcpy(&done[i].slots, at + 6, 2);
+            memcpy(&writable, at + 8, 4);
+            done[i].writable = writable != 0;
+        }
+        q->ops->complete(q, done, (uint32_t)n, batch);
+    }
+    PyBuffer_Release(&in);
+    if (q && n > BURST) return PyErr_Format(PyExc_ValueError, "at most %u buffers at a time", BURST);
+    if (!q) return NULL;
+    Py_RETURN_NONE;
+}
+
+/* publish, kick_needed, ...: one queue, maybe an answer. */
+static PyObject *engine_verb(Engine *self, PyObject *args) {
+    unsigned index;
+    const char *verb;
+    if (!PyArg_ParseTuple(args, "Is", &index, &verb)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    if (!q) return NULL;
+    const struct ring_ops *ops = q->ops;
+    const struct {
+        const char *name;
+        void (*act)(struct vq *);
+        bool (*ask)(struct vq *);
+    } verbs[] = {
+        {"publish", ops->publish, NULL},         {"flush", ops->flush, NULL},
+        {"calls_off", ops->calls_off, NULL},     {"kicks_off", ops->kicks_off, NULL},
+        {"calls_on", NULL, ops->calls_on},       {"kicks_on", NULL, ops->kicks_on},
+        {"kick_needed", NULL, ops->kick_needed}, {"call_needed", NULL, ops->call_needed},
+    };
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].name, verb) == 0) {
+            if (verbs[i].ask) return PyBool_FromLong(verbs[i].ask(q));
+            verbs[i].act(q);
+            Py_RETURN_NONE;
+        }
+    return PyErr_Format(PyExc_ValueError, "no such verb: %s", verb);
+}
+
+static PyObject *engine_tables(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    struct vq *q = idle_queue(self, index);
+    return q ? Py_BuildValue("(KI)", (unsigned long long)q->drv.tables_address, TABLE_ENTRIES) : NULL;
+}
+
+/* One turn of a side in this thread: a pair without threads, for tests. */
+static PyObject *engine_turn(Engine *self, PyObject *args) {
+    unsigned side;
+    if (!PyArg_ParseTuple(args, "I", &side)) return NULL;
+    if (!idle_queue(self, 0)) return NULL;
+    uint32_t moved = side ? device_turn(&self->pair->device) : driver_turn(&self->pair->driver);
+    return PyLong_FromUnsignedLong(moved);
+}
+
+/* ---- the module -------------------------------------------------------------------------------------------- */
+
+#define METHOD(name, flags) {#name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL}
+static PyMethodDef methods[] = {
+    METHOD(close, METH_NOARGS),       METHOD(write_status, METH_VARARGS), METHOD(write_features, METH_VARARGS),
+    METHOD(setup, METH_NOARGS),       METHOD(start, METH_VARARGS),        METHOD(run_inline, METH_VARARGS),
+    METHOD(freeze, METH_NOARGS),      METHOD(run, METH_NOARGS),           METHOD(frozen, METH_NOARGS),
+    METHOD(step, METH_VARARGS),       METHOD(trace, METH_VARARGS),        METHOD(log_frames, METH_VARARGS),
+    METHOD(traffic, METH_VARARGS),    METHOD(rate, METH_VARARGS),         METHOD(path, METH_VARARGS),
+    METHOD(command, METH_VARARGS),    METHOD(reset_queue, METH_VARARGS),  METHOD(announce, METH_NOARGS),
+    METHOD(inject, METH_VARARGS),     METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
+    METHOD(info, METH_NOARGS),        METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
+    METHOD(peek, METH_VARARGS),       METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
+    METHOD(collect, METH_VARARGS),    METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
+    METHOD(verb, METH_VARARGS),       METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot slots[] = {
+    {Py_tp_new, engine_new},
+    {Py_tp_dealloc, engine_dealloc},
+    {Py_tp_methods, methods},
+    {0, NULL},
+};
+static PyType_Spec spec = {"dataplane._engine.Engine", sizeof(Engine), 0,
+                           Py_TPFLAGS_DEFAULT, slots};
+
+static PyObject *module_offsets(PyObject *self, PyObject *unused);
+static PyMethodDef functions[] = {{"offsets", module_offsets, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+
+/* {"EVENT": {"": size, "number": 0, ...}, ...}: what tests hold against the numpy dtypes. */
+static PyObject *module_offsets(PyObject *self, PyObject *unused) {
+    (void)self, (void)unused;
+#define F(s, f) #f, (int)offsetof(struct s, f)
+    return Py_BuildValue(
+        "{s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},"
+        "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i,s:i},"
+        "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i}}",
+        "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len), F(virtq_desc, flags),
+        F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem), F(virtq_used_elem, id),
+        F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc), F(pvirtq_desc, addr),
+        F(pvirtq_desc, len), F(pvirtq_desc, id), F(pvirtq_desc, flags), "NET_HEADER", "",
+        (int)sizeof(struct virtio_net_hdr), F(virtio_net_hdr, flags), F(virtio_net_hdr, gso_type),
+        F(virtio_net_hdr, hdr_len), F(virtio_net_hdr, gso_size), F(virtio_net_hdr, csum_start),
+        F(virtio_net_hdr, csum_offset), F(virtio_net_hdr, num_buffers), "EVENT", "", (int)sizeof(struct event),
+        F(event, number), F(event, place), F(event, kind), F(event, slot), F(event, count), "FRAME", "",
+        (int)sizeof(struct frame_header), F(frame_header, position), F(frame_header, captured),
+        F(frame_header, buffers), F(frame_header, direction), F(frame_header, net_header), "QUEUE_HEADER", "",
+        (int)sizeof(struct queue_header), F(queue_header, area_event), F(queue_header, driver),
+        F(queue_header, device), "DRIVER_STATE", "", (int)sizeof(struct driver_state), "path",
+        (int)offsetof(struct driver_state, path), "polling", (int)offsetof(struct driver_state, side),
+        "DEVICE_STATE", "", (int)sizeof(struct device_state), "unflushed",
+        (int)offsetof(struct device_state, unflushed), "polling", (int)offsetof(struct device_state, side));
+#undef F
+}
+
+static int module_exec(PyObject *module) {
+    PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);
+    if (!type) return -1;
+    int failed = PyModule_AddObjectRef(module, "Engine", type);
+    Py_DECREF(type);
+    return failed;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_engine", NULL, 0, functions, module_slots, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__engine(void) { return PyModuleDef_Init(&definition); }

@@ -1,0 +1,45 @@
+/* notify.c: see notify.h. The event index and the event suppression structures are the layouts' business. */
+#define _GNU_SOURCE
+#include "notify.h"
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+int notify_open(void) { return eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); }
+
+void notify_raise(int fd) {
+    uint64_t one = 1;
+    /* EAGAIN means that the counter is at its maximum: the other side is told all the same. */
+    ssize_t n = write(fd, &one, sizeof one);
+    (void)n;
+}
+
+uint64_t notify_drain(int fd) {
+    uint64_t n;
+    return read(fd, &n, sizeof n) == sizeof n ? n : 0;
+}
+
+static void decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
+    if (needed) {
+        count_add(&notes->sent, 1);
+        notify_raise(notes->fd);
+    } else
+        count_add(&notes->quiet, 1);
+    count_put(&notes->answer, needed ? 2 : 1);
+    operation(door, needed ? kind : kind + 1, 0, 1, notes->event, notes->old, notes->new);
+}
+
+void notify_kick(struct vq *q) { decide(&q->drv.kick, q->drv.door, q->ops->kick_needed(q), EV_KICK); }
+void notify_call(struct vq *q) { decide(&q->dev.call, q->dev.door, q->ops->call_needed(q), EV_CALL); }
+
+uint64_t notify_take_kicks(struct vq *q) {
+    uint64_t n = notify_drain(q->drv.kick.fd);
+    if (n) count_add(&q->dev.call.received, n);
+    return n;
+}
+
+uint64_t notify_take_calls(struct vq *q) {
+    uint64_t n = notify_drain(q->dev.call.fd);
+    if (n) count_add(&q->drv.kick.received, n);
+    return n;
+}

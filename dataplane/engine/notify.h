@@ -1,0 +1,19 @@
+/* notify.h: kick and call: whether, and by which eventfd. */
+#ifndef RINGSCOPE_NOTIFY_H
+#define RINGSCOPE_NOTIFY_H
+
+#include "ring.h"
+
+/* After a publish or a flush: decides, writes the eventfd where the other side wants it, counts and logs. */
+void notify_kick(struct vq *q);
+void notify_call(struct vq *q);
+
+/* Takes what is pending in the eventfd of a kick or call and counts it as received. 0 where none was. */
+uint64_t notify_take_kicks(struct vq *q);
+uint64_t notify_take_calls(struct vq *q);
+
+int notify_open(void); /* an eventfd, or -1 with errno */
+void notify_raise(int fd);
+uint64_t notify_drain(int fd);
+
+#endif

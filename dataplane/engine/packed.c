@@ -1,0 +1,407 @@
+/* packed.c: the packed virtqueue (2.8): driver half above, device half below, the same shape.
+ *
+ * len, id and flags of a descriptor share one aligned 64-bit word, so one release store writes them all and
+ * one acquire load reads them all: a descriptor is never seen with flags of one lap and the rest of another.
+ * Of everything added since the last publish, the first head's word is held back and written by publish();
+ * flush() does the same for used descriptors.
+ */
+#include "ring.h"
+
+static uint64_t packed_word(uint32_t len, uint16_t id, uint16_t flags) {
+    return len | (uint64_t)id << 32 | (uint64_t)flags << 48;
+}
+static uint16_t word_flags(uint64_t word) { return (uint16_t)(word >> 48); }
+static uint16_t word_id(uint64_t word) { return (uint16_t)(word >> 32); }
+
+static uint16_t avail_bits(uint16_t wrap) { return wrap ? DESC_AVAIL : DESC_USED; }
+static uint16_t used_bits(uint16_t wrap) { return wrap ? DESC_AVAIL | DESC_USED : 0; }
+static bool is_avail(uint16_t flags, uint16_t wrap) {
+    return (flags & (DESC_AVAIL | DESC_USED)) == avail_bits(wrap);
+}
+static bool is_used(uint16_t flags, uint16_t wrap) {
+    return (flags & (DESC_AVAIL | DESC_USED)) == used_bits(wrap);
+}
+
+static struct pvirtq_event *driver_event(struct vq *q) { return (struct pvirtq_event *)(void *)q->driver_area; }
+static struct pvirtq_event *device_event(struct vq *q) { return (struct pvirtq_event *)(void *)q->device_area; }
+
+/* 2.8.10.1: `moved` slots were filled or used since the last decision; `at` and `wrap` are where that ends. */
+static bool event_wanted(struct vq *q, struct door *door, struct pvirtq_event *from, uint16_t at,
+                         uint16_t wrap, uint32_t moved, struct notes *notes) {
+    full_fence();
+    uint16_t flags = acquire16(door, &from->flags) & 3;
+    uint16_t off_wrap = load16(door, &from->off_wrap);
+    uint16_t old = (uint16_t)(at - moved);
+    count_put(&notes->event, off_wrap | (uint64_t)flags << 16);
+    count_put(&notes->old, old);
+    count_put(&notes->new, at);
+    if (flags == EVENT_DISABLE) return false;
+    if (!q->event_idx || flags != EVENT_DESC) return true;
+    uint16_t event = off_wrap & 0x7fff;
+    if (off_wrap >> 15 != wrap) event = (uint16_t)(event - q->size);
+    return need_event(event, at, old);
+}
+
+static void event_on(struct vq *q, struct door *door, struct pvirtq_event *event, uint16_t at, uint16_t wrap) {
+    if (q->event_idx) {
+        store16(door, &event->off_wrap, (uint16_t)(at | wrap << 15));
+        release16(door, &event->flags, EVENT_DESC);
+    } else
+        release16(door, &event->flags, EVENT_ENABLE);
+    operation(door, EV_NOTIFY_ON, 0, 0, (uint64_t)(at | wrap << 15), 0, q->event_idx ? EVENT_DESC : EVENT_ENABLE);
+    full_fence();
+}
+
+static void event_off(struct door *door, struct pvirtq_event *event) {
+    release16(door, &event->flags, EVENT_DISABLE);
+    operation(door, EV_NOTIFY_OFF, 0, 0, 0, 0, EVENT_DISABLE);
+}
+
+/* Moves a slot on by `slots`; returns whether it wrapped. */
+static bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
+    uint32_t at = *slot + slots;
+    bool wrapped = at >= q->size;
+    *slot = (uint16_t)(wrapped ? at - q->size : at);
+    return wrapped;
+}
+
+/* ---- driver ---------------------------------------------------------------------------------------- */
+
+static void write_addr(struct vq *q, uint16_t slot, uint64_t addr) {
+    struct shadow *shadow = &q->drv.shadow[slot];
+    if (shadow->addr == addr) return;
+    shadow->addr = addr;
+    store64(q->drv.door, q->desc + 2 * slot, addr);
+}
+
+/* The head of what publish() will show is held back; every other head is behind it. */
+static void write_head(struct vq *q, uint16_t slot, uint64_t word) {
+    struct driver_half *drv = &q->drv;
+    if (!drv->pending_at) {
+        drv->pending_at = q->desc + 2 * slot + 1;
+        drv->pending_word = word;
+    } else
+        release64(drv->door, q->desc + 2 * slot + 1, word);
+}
+
+static void write_table(struct vq *q, uint16_t slot, uint16_t id, uint16_t flags, const struct buffer *b) {
+    uint32_t total = (uint32_t)b->out + b->in;
+    uint64_t *table = q->drv.tables + 2 * TABLE_ENTRIES * slot;
+    for (uint32_t i = 0; i < total; i++) {
+        store64(q->drv.door, table + 2 * i, b->segs[i].address);
+        store64(q->drv.door, table + 2 * i + 1,
+                packed_word(b->segs[i].length, 0, i >= b->out ? DESC_WRITE : 0));
+    }
+    write_addr(q, slot, q->drv.tables_address + 16ull * TABLE_ENTRIES * slot);
+    write_head(q, slot, packed_word(16 * total, id, flags | DESC_INDIRECT));
+}
+
+/* Tails first, head last (2.8.16): the device reads on from a head that it sees available. */
+static void write_chain(struct vq *q, uint16_t head, uint16_t wrap, uint16_t id, const struct buffer *b) {
+    uint32_t total = (uint32_t)b->out + b->in;
+    uint64_t head_word = 0;
+    uint16_t slot = head;
+    for (uint32_t i = 0; i < total; i++) {
+        uint16_t flags = (uint16_t)(avail_bits(wrap) | (i + 1 < total ? DESC_NEXT : 0) |
+                                    (i >= b->out ? DESC_WRITE : 0));
+        uint64_t word = packed_word(b->segs[i].length, id, flags);
+        write_addr(q, slot, b->segs[i].address);
+        if (i == 0)
+            head_word = word;
+        else
+            store64(q->drv.door, q->desc + 2 * slot + 1, word);
+        wrap ^= advance(q, &slot, 1);
+    }
+    write_head(q, head, head_word);
+}
+
+static uint16_t take_id(struct vq *q, uint16_t head) {
+    struct driver_half *drv = &q->drv;
+    if (q->in_order) return head;
+    uint16_t id = drv->id_head;
+    drv->id_head = drv->next_id[id];
+    drv->ids_free--;
+    return id;
+}
+
+static void give_id(struct vq *q, uint16_t id) {
+    struct driver_half *drv = &q->drv;
+    if (q->in_order) return;
+    if (drv->ids_free++ == 0)
+        drv->id_head = id;
+    else
+        drv->next_id[drv->id_tail] = id;
+    drv->id_tail = id;
+}
+
+static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at;
+    uint64_t free = drv->free, position = drv->added;
+    uint32_t n;
+    for (n = 0; n < count; n++) {
+        const struct buffer *b = &buffers[n];
+        uint32_t total = (uint32_t)b->out + b->in, slots = b->table ? 1 : total;
+        if (slots > free || position - drv->collected >= q->size) break;
+        uint16_t head = at, id = take_id(q, head);
+        uint64_t writable = 0;
+        for (uint32_t i = b->out; i < total; i++) writable += b->segs[i].length;
+        if (b->table)
+            write_table(q, head, id, avail_bits(wrap), b);
+        else
+            write_chain(q, head, wrap, id, b);
+        wrap ^= advance(q, &at, slots);
+        free -= slots;
+        drv->slots_added += slots;
+        drv->flight[id] = (struct flight){position, writable, b->token, head, head, (uint16_t)slots, true};
+        count_put(drv->place + drv->add_at, head | (uint64_t)slots << 16 | (uint64_t)id << 32);
+        if (++drv->add_at == q->size) drv->add_at = 0;
+        position++;
+    }
+    if (n == 0) return 0;
+    count_put(&drv->free, free);
+    own16(&drv->avail_idx, at);
+    own16(&drv->avail_wrap, wrap);
+    count_put(&drv->added, position);
+    operation(drv->door, EV_ADD, first, n, position - n, 0, 0);
+    return n;
+}
+
+/* 2.8.16: pairs with packed_next(). */
+static void packed_publish(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    uint64_t before = drv->published;
+    if (before == drv->added) return;
+    count_set(&drv->published, drv->added);
+    release64(drv->door, drv->pending_at, drv->pending_word);
+    drv->pending_at = NULL;
+    drv->unmoved += drv->slots_added;
+    drv->slots_added = 0;
+    drv->shown_at = drv->avail_idx;
+    drv->shown_wrap = drv->avail_wrap;
+    operation(drv->door, EV_PUBLISH, 0, (uint32_t)(drv->added - before), 0, before, drv->added);
+}
+
+static void packed_return(struct vq *q, uint16_t id, uint32_t length, struct returned *out) {
+    struct driver_half *drv = &q->drv;
+    struct flight *f = &drv->flight[id];
+    *out = (struct returned){f->token, length, f->position, f->head};
+    f->live = false;
+    give_id(q, id);
+    count_put(&drv->free, drv->free + f->slots);
+    uint16_t at = drv->last_used;
+    if (advance(q, &at, f->slots)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
+    own16(&drv->last_used, at);
+}
+
+/* Reads one used element; false where there is none, or where it broke the queue. */
+static bool read_used(struct vq *q, uint64_t collected, uint16_t *id) {
+    struct driver_half *drv = &q->drv;
+    uint64_t outstanding = drv->published - collected;
+    if (outstanding == 0) return false;
+    uint64_t word = acquire64(drv->door, q->desc + 2 * drv->last_used + 1); /* pairs with packed_flush() */
+    if (!is_used(word_flags(word), drv->used_wrap)) return false;
+    *id = word_id(word);
+    if (*id >= q->size || !drv->flight[*id].live || drv->flight[*id].position >= drv->published)
+        return driver_broken(q, ID_UNKNOWN), false;
+    const struct flight *f = &drv->flight[*id];
+    /* Without WRITE the length means nothing (2.8.6). */
+    drv->batch_length = word_flags(word) & DESC_WRITE ? (uint32_t)word : 0;
+    if (drv->batch_length > f->writable) return driver_broken(q, USED_LENGTH), false;
+    drv->batch_left = q->in_order ? f->position - collected + 1 : 1;
+    if (!q->in_order && f->position != collected) count_add(&drv->reordered, 1);
+    return true;
+}
+
+static uint32_t packed_collect(struct vq *q, struct returned *out, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint64_t collected = drv->collected;
+    uint32_t n = 0;
+    if (drv->broken) return 0;
+    for (; n < count; n++, collected++) {
+        uint16_t id = 0;
+        if (drv->batch_left == 0 && !read_used(q, collected, &id)) break;
+        if (q->in_order) {
+            id = (uint16_t)(drv->place[drv->collect_at] >> 32);
+            if (++drv->collect_at == q->size) drv->collect_at = 0;
+        }
+        bool own = --drv->batch_left == 0;
+        packed_return(q, id, own ? drv->batch_length : (uint32_t)drv->flight[id].writable, &out[n]);
+    }
+    if (n == 0) return 0;
+    count_set(&drv->collected, collected);
+    operation(drv->door, EV_COLLECT, out[0].head, n, 0, collected - n, collected);
+    return n;
+}
+
+/* Pairs with packed_kicks_on(). */
+static bool packed_kick_needed(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    uint32_t moved = drv->unmoved;
+    drv->unmoved = 0;
+    return event_wanted(q, drv->door, device_event(q), drv->shown_at, drv->shown_wrap, moved, &drv->kick);
+}
+
+static bool packed_calls_on(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    event_on(q, drv->door, driver_event(q), drv->last_used, drv->used_wrap);
+    if (drv->published == drv->collected) return false;
+    return is_used(word_flags(acquire64(drv->door, q->desc + 2 * drv->last_used + 1)), drv->used_wrap);
+}
+
+static void packed_calls_off(struct vq *q) { event_off(q->drv.door, driver_event(q)); }
+
+/* ---- device ---------------------------------------------------------------------------------------- */
+
+static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint64_t word) {
+    struct device_half *dev = &q->dev;
+    uint16_t slot = head;
+    chain_begin(q, chain, head);
+    for (;;) {
+        uint16_t flags = word_flags(word);
+        struct copied d = {addr, (uint32_t)word, flags};
+        enum reason reason;
+        chain->slots++;
+        chain->id = word_id(word); /* the last one counts (2.8.13) */
+        if (UNLIKELY(flags & DESC_INDIRECT)) {
+            /* 2.8.7: a buffer is either a list or one table */
+            reason = chain->slots > 1 ? INDIRECT_NEXT : chain_table(q, chain, &d);
+            break;
+        }
+        reason = chain_element(q, chain, &d);
+        if (reason || !(flags & DESC_NEXT)) {
+            if (reason) return reason;
+            break;
+        }
+        if (dev->slots_out + chain->slots >= q->size) return CHAIN_LOOP;
+        advance(q, &slot, 1);
+        addr = load64(dev->door, q->desc + 2 * slot);
+        word = load64(dev->door, q->desc + 2 * slot + 1);
+        if (!(word_flags(word) & DESC_NEXT)) chain->id = word_id(word);
+    }
+    return SOUND;
+}
+
+static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) {
+    struct device_half *dev = &q->dev;
+    uint16_t at = dev->last_avail, wrap = dev->avail_wrap, first = at;
+    if (dev->broken) return 0;
+    if (count > BURST) count = BURST;
+    if (dev->holding == 0) dev->arena_used = 0;
+    uint32_t n;
+    for (n = 0; n < count && chain_fits(q); n++) {
+        uint64_t word = acquire64(dev->door, q->desc + 2 * at + 1); /* pairs with packed_publish() */
+        if (!is_avail(word_flags(word), wrap)) break;
+        uint64_t addr = load64(dev->door, q->desc + 2 * at);
+        const uint8_t *payload = memory_translate(q->memory, addr, (uint32_t)word);
+        if (payload) __builtin_prefetch(payload + (64 - ((uintptr_t)payload & 63)));
+        enum reason reason =
+            dev->slots_out >= q->size ? INDEX_JUMP : take_chain(q, &chains[n], at, addr, word);
+        if (LIKELY(!reason) && dev->taken[chains[n].id]) reason = DUPLICATE_HEAD;
+        if (UNLIKELY(reason)) {
+            device_broken(q, reason);
+            break;
+        }
+        dev->taken[chains[n].id] = 1;
+        dev->slots_out += chains[n].slots;
+        chains[n].position = dev->seen + n;
+        wrap ^= advance(q, &at, chains[n].slots);
+    }
+    if (n == 0) return 0;
+    own16(&dev->last_avail, at);
+    own16(&dev->avail_wrap, wrap);
+    count_put(&dev->holding, dev->holding + n);
+    count_set(&dev->seen, dev->seen + n);
+    operation(dev->door, EV_NEXT, first, n, dev->seen - n, 0, 0);
+    return n;
+}
+
+/* One used element where the next one belongs, then past `slots` of the ring (2.8.12). */
+static void write_used(struct vq *q, const struct done *done, uint32_t slots) {
+    struct device_half *dev = &q->dev;
+    uint64_t *at = q->desc + 2 * dev->used_idx + 1, word;
+    word = packed_word(done->length, done->id,
+                       (uint16_t)(used_bits(dev->used_wrap) | (done->writable ? DESC_WRITE : 0)));
+    if (!dev->pending_at) {
+        dev->pending_at = at;
+        dev->pending_word = word;
+    } else
+        release64(dev->door, at, word); /* behind `completed`: see packed_complete() */
+    uint16_t slot = dev->used_idx;
+    if (advance(q, &slot, slots)) own16(&dev->used_wrap, dev->used_wrap ^ 1);
+    own16(&dev->used_idx, slot);
+    dev->slots_done += slots;
+    dev->slots_out -= slots;
+}
+
+static void packed_complete(struct vq *q, const struct done *done, uint32_t count, bool batch) {
+    struct device_half *dev = &q->dev;
+    if (count == 0) return;
+    /* Said before it is done: the snapshot must know which descriptors may be written over from here on. */
+    count_set(&dev->completed, dev->completed + count);
+    if (batch && q->in_order) {
+        /* 2.8.9: one element for all, at the place of the first, naming the last */
+        uint32_t slots = 0;
+        for (uint32_t i = 0; i < count; i++) slots += done[i].slots;
+        write_used(q, &done[count - 1], slots);
+    } else
+        for (uint32_t i = 0; i < count; i++) write_used(q, &done[i], done[i].slots);
+    for (uint32_t i = 0; i < count; i++) dev->taken[done[i].id] = 0;
+    count_put(&dev->holding, dev->holding - count);
+    operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
+}
+
+/* Pairs with read_used(). */
+static void packed_flush(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    uint64_t before = dev->used;
+    if (before == dev->completed) return;
+    count_set(&dev->used, dev->completed);
+    release64(dev->door, dev->pending_at, dev->pending_word);
+    dev->pending_at = NULL;
+    dev->unmoved += dev->slots_done;
+    dev->slots_done = 0;
+    dev->shown_at = dev->used_idx;
+    dev->shown_wrap = dev->used_wrap;
+    operation(dev->door, EV_FLUSH, 0, (uint32_t)(dev->completed - before), 0, before, dev->completed);
+}
+
+/* Pairs with packed_calls_on(). */
+static bool packed_call_needed(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    uint32_t moved = dev->unmoved;
+    dev->unmoved = 0;
+    return event_wanted(q, dev->door, driver_event(q), dev->shown_at, dev->shown_wrap, moved, &dev->call);
+}
+
+static bool packed_kicks_on(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    event_on(q, dev->door, device_event(q), dev->last_avail, dev->avail_wrap);
+    return is_avail(word_flags(acquire64(dev->door, q->desc + 2 * dev->last_avail + 1)), dev->avail_wrap);
+}
+
+static void packed_kicks_off(struct vq *q) { event_off(q->dev.door, device_event(q)); }
+
+/* Slots behind `index` look used in this lap, the others used in the lap before: nothing is available. */
+static void packed_start(struct vq *q, uint16_t index, uint16_t wrap) {
+    index = (uint16_t)(index % q->size);
+    wrap = wrap ? 1 : 0;
+    for (uint32_t i = 0; i < q->size; i++)
+        publish64(q->desc + 2 * i + 1, packed_word(0, 0, used_bits(i < index ? wrap : !wrap)));
+    own16(&q->drv.avail_idx, index);
+    own16(&q->drv.last_used, index);
+    own16(&q->dev.last_avail, index);
+    own16(&q->dev.used_idx, index);
+    own16(&q->drv.avail_wrap, wrap);
+    own16(&q->drv.used_wrap, wrap);
+    own16(&q->dev.avail_wrap, wrap);
+    own16(&q->dev.used_wrap, wrap);
+    q->drv.shown_at = q->dev.shown_at = index;
+    q->drv.shown_wrap = q->dev.shown_wrap = wrap;
+}
+
+const struct ring_ops packed_ops = {
+    packed_add,  packed_publish,  packed_collect, packed_kick_needed, packed_calls_on, packed_calls_off,
+    packed_next, packed_complete, packed_flush,   packed_call_needed, packed_kicks_on, packed_kicks_off,
+    packed_start,
+};

@@ -1,0 +1,414 @@
+/* pair.c: a driver and a device over one memory: their threads, how they rest, their life and death. */
+#define _GNU_SOURCE
+#include "pair.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REST_MS 5000u
+
+static const char *const thread_names[2] = {"rs-driver", "rs-device"};
+
+/* ---- making ------------------------------------------------------------------------------------------- */
+
+static int side_init(struct pair *pair, struct side *side, uint8_t number) {
+    side->pair = pair;
+    side->door = (struct door){.armed = ARM_OPERATIONS, .side = number, .trace = &pair->trace,
+                               .gate = &pair->gate, .memory = &pair->memory};
+    side->wake_fd = notify_open();
+    side->frame = malloc(NET_HEADER_LENGTH + NET_FRAME_MAX + 64);
+    return side->wake_fd < 0 || !side->frame || port_init(&side->port, number, &pair->clock) ? -1 : 0;
+}
+
+static void side_free(struct side *side) {
+    port_free(&side->port);
+    free(side->frame);
+    side->frame = NULL;
+    if (side->wake_fd >= 0) close(side->wake_fd);
+    side->wake_fd = -1;
+}
+
+int pair_init(struct pair *pair, const struct pair_options *o) {
+    memset(pair, 0, sizeof *pair);
+    pair->driver.wake_fd = pair->device.wake_fd = -1;
+    pair->driver.port.fd = pair->device.port.fd = -1;
+    pthread_mutex_init(&pair->life, NULL);
+    pthread_mutex_init(&pair->command_lock, NULL);
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&pair->command_done, &attributes);
+    pthread_condattr_destroy(&attributes);
+    gate_init(&pair->gate);
+    pair->bare = o->bare;
+    pair->packed = o->packed;
+    pair->offered = o->offered;
+    pair->mtu = o->mtu;
+    pair->buffer_bytes = o->buffer_bytes;
+    pair->start_index = o->start_index;
+    pair->start_wrap = o->start_wrap;
+    pair->scratch_bytes = o->scratch_bytes;
+    pair->pairs_max = o->bare ? 0 : o->pairs;
+    pair->pairs = 1;
+    pair->queues = o->bare ? o->queues : 2 * o->pairs + 1;
+    pair->net_status = NET_S_LINK_UP;
+    memcpy(pair->mac, (const uint8_t[6]){0x52, 0x54, 0, 0, 0, 1}, 6);
+    filter_reset(pair);
+    for (uint32_t i = 0; i < pair->queues; i++) {
+        struct vq *q = &pair->queue[i];
+        q->index = (uint16_t)i;
+        q->packed = o->packed;
+        q->role = o->bare ? ROLE_BARE : i == 2 * o->pairs ? ROLE_CONTROL : i & 1 ? ROLE_TRANSMIT : ROLE_RECEIVE;
+        q->size = q->role == ROLE_CONTROL ? o->control_size : o->size;
+        q->drv.kick.fd = q->dev.call.fd = -1;
+    }
+    pair->clock = (struct play_clock){.speed = 1.0, .stopped = true, .next = {UINT64_MAX, UINT64_MAX}};
+    pair->places = calloc(o->size > o->control_size ? o->size : o->control_size, sizeof *pair->places);
+    if (!pair->places || trace_init(&pair->trace, o->trace_events, o->frame_bytes) || side_init(pair, &pair->driver, 0) ||
+        side_init(pair, &pair->device, 1)) {
+        pair_free(pair);
+        errno = ENOMEM;
+        return -1;
+    }
+    return 0;
+}
+
+static void queue_close(struct pair *pair, struct vq *q) {
+    ring_free(q);
+    free(q->dev.hand);
+    q->dev.hand = NULL;
+    driver_pool_close(&pair->pool[q->index]);
+    if (q->drv.kick.fd >= 0) close(q->drv.kick.fd);
+    if (q->dev.call.fd >= 0) close(q->dev.call.fd);
+    q->drv.kick.fd = q->dev.call.fd = -1;
+}
+
+void pair_free(struct pair *pair) {
+    pair_close(pair);
+    for (uint32_t i = 0; i < pair->queues; i++) queue_close(pair, &pair->queue[i]);
+    side_free(&pair->driver);
+    side_free(&pair->device);
+    free(pair->places);
+    memory_destroy(&pair->memory);
+    trace_free(&pair->trace);
+    gate_destroy(&pair->gate);
+    pthread_cond_destroy(&pair->command_done);
+    pthread_mutex_destroy(&pair->command_lock);
+    pthread_mutex_destroy(&pair->life);
+}
+
+static uint64_t align(uint64_t at, uint64_t to) { return (at + to - 1) & ~(to - 1); }
+
+/* Addresses of one queue's areas from `at` on; returns where the next may begin. Each area has cache lines of
+ * its own: a line that both sides write travels twice. */
+static uint64_t plan_areas(struct vq *q, uint64_t at) {
+    q->desc_address = align(at, 4096);
+    q->driver_address = align(q->desc_address + ring_desc_bytes(q->size), 256);
+    q->device_address = align(q->driver_address + ring_driver_bytes(q->size, q->packed), 256);
+    at = align(q->device_address + ring_device_bytes(q->size, q->packed), 256);
+    q->drv.tables_address = at;
+    if (q->indirect) at += 16ull * TABLE_ENTRIES * q->size;
+    return at;
+}
+
+static int open_queue(struct pair *pair, struct vq *q) {
+    struct memory *m = &pair->memory;
+    q->memory = m;
+    q->desc = (uint64_t *)(void *)memory_translate(m, q->desc_address, ring_desc_bytes(q->size));
+    q->driver_area =
+        (uint16_t *)(void *)memory_translate(m, q->driver_address, ring_driver_bytes(q->size, q->packed));
+    q->device_area =
+        (uint16_t *)(void *)memory_translate(m, q->device_address, ring_device_bytes(q->size, q->packed));
+    q->drv.tables = (uint64_t *)(void *)memory_translate(m, q->drv.tables_address, 1);
+    q->drv.door = &pair->driver.door;
+    q->dev.door = &pair->device.door;
+    q->drv.kick.fd = notify_open();
+    q->dev.call.fd = notify_open();
+    q->dev.hand = calloc(1, net_hand_bytes());
+    if (!q->desc || !q->driver_area || !q->device_area || !q->dev.hand || q->drv.kick.fd < 0 ||
+        q->dev.call.fd < 0 || ring_init(q)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    ring_start(q, pair->start_index, pair->start_wrap);
+    return 0;
+}
+
+static bool queue_wanted(const struct pair *pair, const struct vq *q) {
+    return q->role != ROLE_CONTROL || accepted(pair, F_NET_CTRL_VQ);
+}
+
+int pair_setup_queues(struct pair *pair) {
+    pthread_mutex_lock(&pair->life);
+    uint64_t at = MEMORY_BASE, pool_at[QUEUES_MAX] = {0};
+    memory_destroy(&pair->memory);
+    for (uint32_t i = 0; i < pair->queues; i++) {
+        struct vq *q = &pair->queue[i];
+        queue_close(pair, q);
+        q->event_idx = accepted(pair, F_EVENT_IDX);
+        q->indirect = accepted(pair, F_INDIRECT_DESC);
+        q->in_order = accepted(pair, F_IN_ORDER);
+        at = plan_areas(q, at);
+    }
+    pair->control_address = align(at, 64);
+    at = align(pair->control_address + COMMAND_BYTES + 64, 4096);
+    pair->scratch_address = at;
+    at = align(at + pair->scratch_bytes, 4096);
+    for (uint32_t i = 0; i < pair->queues; i++) {
+        struct vq *q = &pair->queue[i];
+        if (q->role != ROLE_RECEIVE && q->role != ROLE_TRANSMIT) continue;
+        pool_at[i] = at;
+        at = align(at + driver_pool_plan(pair, q, &pair->pool[i]), 4096);
+    }
+    int failed = memory_create(&pair->memory, at - MEMORY_BASE);
+    for (uint32_t i = 0; i < pair->queues && !failed; i++) {
+        struct vq *q = &pair->queue[i];
+        failed = open_queue(pair, q);
+        if (!failed && pool_at[i]) failed = driver_pool_open(pair, &pair->pool[i], pool_at[i]);
+    }
+    if (!failed) {
+        pair->control_host = memory_translate(&pair->memory, pair->control_address, COMMAND_BYTES + 8);
+        for (uint32_t i = 0; i < pair->queues; i++)
+            flag_set(&pair->queue[i].enabled, queue_wanted(pair, &pair->queue[i]));
+    }
+    pthread_mutex_unlock(&pair->life);
+    return failed ? -1 : 0;
+}
+
+/* ---- a side's thread ----------------------------------------------------------------------------------- */
+
+static bool is_driver(const struct side *side) { return side->door.side == 0; }
+
+static bool notifications(struct side *side, bool on) {
+    bool again = false;
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        side->door.queue = q->index;
+        if (on)
+            again |= is_driver(side) ? q->ops->calls_on(q) : q->ops->kicks_on(q);
+        else if (is_driver(side))
+            q->ops->calls_off(q);
+        else
+            q->ops->kicks_off(q);
+        if (is_driver(side) && on && q->drv.broken) again = false;
+    }
+    return again;
+}
+
+/* The wake fd only ends a sleep: being looked at is no reason to look at the rings. */
+static uint64_t take_notifications(struct side *side) {
+    uint64_t n = 0;
+    notify_drain(side->wake_fd);
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (flag_get(&q->enabled)) n += is_driver(side) ? notify_take_calls(q) : notify_take_kicks(q);
+    }
+    return n;
+}
+
+static bool port_ready(struct side *side, uint64_t now) {
+    struct port *port = &side->port;
+    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) != 0;
+    return !port->has_current && port_peek(port, now);
+}
+
+/* Sleeps on the eventfds, the port, and the time of the port's next frame. */
+static void sleep_until_told(struct side *side) {
+    struct pollfd fds[QUEUES_MAX + 2];
+    nfds_t n = 0;
+    fds[n++] = (struct pollfd){.fd = side->wake_fd, .events = POLLIN};
+    if (side->port.kind == PORT_TAP && !side->port.has_current)
+        fds[n++] = (struct pollfd){.fd = side->port.fd, .events = POLLIN};
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        fds[n++] = (struct pollfd){.fd = is_driver(side) ? q->dev.call.fd : q->drv.kick.fd, .events = POLLIN};
+    }
+    uint64_t wait = port_wait(&side->port, pair_now(side->pair));
+    struct timespec t = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
+    ppoll(fds, n, wait == UINT64_MAX ? NULL : &t, NULL);
+}
+
+static bool driver_wanted(const struct side *side) {
+    return is_driver(side) && (flag_get(&side->pair->config_changed) || control_waiting(side->pair));
+}
+
+/* Asleep: true when something woke the side. */
+static bool wake(struct side *side) {
+    bool told = take_notifications(side) > 0;
+    if (!told && !driver_wanted(side) && !port_ready(side, pair_now(side->pair))) return false;
+    flag_set(&side->asleep, 0);
+    operation(&side->door, EV_WAKE, 0, 0, 0, 0, 0);
+    notifications(side, false);
+    return true;
+}
+
+static void fall_asleep(struct side *side) {
+    if (notifications(side, true)) { /* 2.7.7.1: something came before the other side knew */
+        notifications(side, false);
+        return;
+    }
+    flag_set(&side->asleep, 1);
+    operation(&side->door, EV_WAIT, 0, 0, 0, 0, 0);
+}
+
+static void *side_main(void *argument) {
+    struct side *side = argument;
+    struct pair *pair = side->pair;
+    bool idle = false;
+    pthread_setname_np(pthread_self(), thread_names[side->door.side]);
+    notifications(side, false);
+    while (!flag_get(&pair->closing)) {
+        if (UNLIKELY(armed(&side->door) & ARM_GATE)) gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
+        if (side->asleep && !wake(side)) {
+            idle = true;
+            if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);
+            continue;
+        }
+        uint32_t moved = is_driver(side) ? driver_turn(side) : device_turn(side);
+        count_add(&side->loops, 1);
+        idle = moved == 0;
+        if (moved) continue;
+        if (!side->polling)
+            fall_asleep(side);
+        else
+            relax();
+    }
+    return NULL;
+}
+
+int pair_start(struct pair *pair, bool driver_polls, bool device_polls, bool frozen) {
+    struct side *sides[2] = {&pair->driver, &pair->device};
+    pair->driver.polling = driver_polls;
+    pair->device.polling = device_polls;
+    if (frozen) {
+        gate_freeze(&pair->gate);
+        pair_arm(pair, ARM_GATE, 0);
+    } else
+        play_go(&pair->clock, pair_now(pair));
+    flag_set(&pair->running, 1);
+    for (int i = 0; i < 2; i++) {
+        pair->gate.side[i].absent = false;
+        int error = pthread_create(&sides[i]->thread, NULL, side_main, sides[i]);
+        if (error) {
+            pair->gate.side[i].absent = true;
+            pair_close(pair);
+            errno = error;
+            return -1;
+        }
+        sides[i]->started = true;
+    }
+    if (frozen) gate_wait_parked(&pair->gate, REST_MS);
+    return 0;
+}
+
+void pair_run_inline(struct pair *pair, uint64_t nanoseconds) {
+    uint64_t end = pair_now(pair) + nanoseconds;
+    pair->driver.polling = pair->device.polling = true;
+    play_go(&pair->clock, pair_now(pair));
+    notifications(&pair->driver, false);
+    notifications(&pair->device, false);
+    while (pair_now(pair) < end)
+        for (unsigned i = 0; i < 256; i++) {
+            driver_turn(&pair->driver);
+            device_turn(&pair->device);
+        }
+}
+
+void pair_wake(struct pair *pair) {
+    notify_raise(pair->driver.wake_fd);
+    notify_raise(pair->device.wake_fd);
+}
+
+void pair_close(struct pair *pair) {
+    flag_set(&pair->closing, 1);
+    gate_open(&pair->gate);
+    if (pair->driver.wake_fd >= 0 && pair->device.wake_fd >= 0) pair_wake(pair);
+    struct side *sides[2] = {&pair->driver, &pair->device};
+    for (int i = 0; i < 2; i++)
+        if (sides[i]->started) {
+            pthread_join(sides[i]->thread, NULL);
+            sides[i]->started = false;
+        }
+    flag_set(&pair->running, 0);
+    pthread_mutex_lock(&pair->command_lock);
+    pthread_cond_broadcast(&pair->command_done);
+    pthread_mutex_unlock(&pair->command_lock);
+}
+
+/* ---- resting ------------------------------------------------------------------------------------------- */
+
+void pair_arm(struct pair *pair, uint32_t set, uint32_t clear) {
+    struct side *sides[2] = {&pair->driver, &pair->device};
+    for (int i = 0; i < 2; i++) {
+        flag_and(&sides[i]->door.armed, ~clear);
+        flag_or(&sides[i]->door.armed, set);
+    }
+}
+
+bool pair_frozen(const struct pair *pair) { return armed(&pair->driver.door) & ARM_GATE; }
+
+bool pair_freeze(struct pair *pair) {
+    gate_freeze(&pair->gate);
+    pair_arm(pair, ARM_GATE, 0);
+    pair_wake(pair);
+    if (!flag_get(&pair->running)) return true;
+    bool parked = gate_wait_parked(&pair->gate, REST_MS);
+    if (parked && !pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+    return parked;
+}
+
+void pair_run(struct pair *pair) {
+    if (!pair_frozen(pair)) return;
+    play_go(&pair->clock, pair_now(pair));
+    pair_arm(pair, 0, ARM_GATE);
+    gate_run(&pair->gate);
+    pair_wake(pair);
+}
+
+bool pair_rest(struct pair *pair) {
+    if (!flag_get(&pair->running)) return false;
+    bool was_running = !pair_frozen(pair);
+    gate_settle(&pair->gate);
+    pair_arm(pair, ARM_GATE, 0);
+    pair_wake(pair);
+    gate_wait_parked(&pair->gate, REST_MS);
+    if (!pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+    return was_running;
+}
+
+void pair_resume(struct pair *pair, bool was_running) {
+    if (was_running) pair_run(pair);
+}
+
+int pair_reset_queue(struct pair *pair, uint32_t index) {
+    struct vq *q = &pair->queue[index];
+    bool was_running = pair_rest(pair);
+    if (flag_get(&pair->running) && !gate_wait_parked(&pair->gate, 0)) return -1;
+    pthread_mutex_lock(&pair->life);
+    ring_start(q, pair->start_index, pair->start_wrap);
+    net_hand_reset(q);
+    driver_reset_queue(pair, q);
+    notify_drain(q->drv.kick.fd);
+    notify_drain(q->dev.call.fd);
+    pair->driver.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
+    pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
+    pthread_mutex_unlock(&pair->life);
+    door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
+    pair_resume(pair, was_running);
+    return 0;
+}
+
+void pair_announce(struct pair *pair) {
+    bool was_running = pair_rest(pair);
+    count_set(&pair->net_status, count_get(&pair->net_status) | NET_S_ANNOUNCE);
+    count_add(&pair->config_generation, 1);
+    flag_set(&pair->config_changed, 1);
+    door_note(&pair->driver.door, EV_CONFIG, 0, 0, count_get(&pair->config_generation));
+    pair_resume(pair, was_running);
+    pair_wake(pair);
+}

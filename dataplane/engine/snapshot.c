@@ -1,0 +1,272 @@
+/* snapshot.c: see snapshot.h. */
+#include "snapshot.h"
+
+#include <string.h>
+
+struct rows { /* where the arrays stand in the caller's buffer */
+    uint64_t *desc, *buffer;
+    uint32_t *used;
+    uint16_t *avail, *head;
+    uint8_t *owner, *label, *avail_label, *used_label, *end;
+};
+
+static struct rows rows_at(const struct vq *q, uint8_t *at) {
+    uint64_t n = q->size;
+    struct rows r = {0};
+    r.desc = (uint64_t *)(void *)at, at += 16 * n;
+    r.buffer = (uint64_t *)(void *)at, at += 8 * n;
+    if (!q->packed) {
+        r.used = (uint32_t *)(void *)at, at += 8 * n;
+        r.avail = (uint16_t *)(void *)at, at += 2 * n;
+    }
+    r.head = (uint16_t *)(void *)at, at += 2 * n;
+    r.owner = at, at += n;
+    r.label = at, at += n;
+    if (!q->packed) {
+        r.avail_label = at, at += n;
+        r.used_label = at, at += n;
+    }
+    r.end = (uint8_t *)(((uintptr_t)at + 7) & ~(uintptr_t)7);
+    return r;
+}
+
+size_t snapshot_room(const struct vq *q, bool whole) {
+    if (!whole) return sizeof(struct queue_header);
+    return sizeof(struct queue_header) + 42ull * q->size + 8 + SNAPSHOT_TABLE_ENTRIES * 24ull;
+}
+
+/* ---- counters ------------------------------------------------------------------------------------------- */
+
+static void side_state(struct side_state *to, const struct side *side, const struct notes *n, uint64_t frames,
+                       uint64_t bytes, uint64_t drops, uint64_t broken, uint64_t turns) {
+    *to = (struct side_state){side->polling, flag_get(&side->asleep), count_peek(&n->event), count_peek(&n->old),
+                              count_peek(&n->new), count_peek(&n->answer), count_peek(&n->sent),
+                              count_peek(&n->quiet), count_peek(&n->received), frames, bytes, drops, broken,
+                              turns};
+}
+
+static void driver_state(struct driver_state *to, struct pair *pair, struct vq *q) {
+    const struct driver_half *d = &q->drv;
+    to->collected = count_get(&d->collected); /* first what follows: never more collected than published */
+    to->published = count_get(&d->published);
+    to->added = count_peek(&d->added) - to->published;
+    if (to->added > q->size) to->added = 0; /* published moved on between the two loads */
+    to->avail_idx = peek16(&d->avail_idx);
+    to->last_used = peek16(&d->last_used);
+    to->avail_wrap = peek16(&d->avail_wrap);
+    to->used_wrap = peek16(&d->used_wrap);
+    to->free = count_peek(&d->free);
+    to->free_head = peek16(&d->free_head);
+    to->in_flight = to->published - to->collected;
+    to->path = count_peek(&d->path);
+    side_state(&to->side, &pair->driver, &d->kick, count_peek(&d->frames), count_peek(&d->bytes),
+               count_peek(&d->drops), count_get(&d->broken), count_peek(&d->turns));
+}
+
+static void device_state(struct device_state *to, struct pair *pair, struct vq *q) {
+    const struct device_half *d = &q->dev;
+    to->used = count_get(&d->used);
+    to->seen = count_get(&d->seen);
+    to->unflushed = count_peek(&d->completed) - to->used;
+    if (to->unflushed > q->size) to->unflushed = 0;
+    to->last_avail = peek16(&d->last_avail);
+    to->used_idx = peek16(&d->used_idx);
+    to->avail_wrap = peek16(&d->avail_wrap);
+    to->used_wrap = peek16(&d->used_wrap);
+    to->holding = count_peek(&d->holding);
+    side_state(&to->side, &pair->device, &d->call, count_peek(&d->frames), count_peek(&d->bytes),
+               count_peek(&d->drops), count_get(&d->broken), count_peek(&d->turns));
+}
+
+static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+static void areas(struct queue_header *h, struct vq *q) {
+    uint64_t a = q->packed ? 1 : q->size; /* where the event field stands, in words */
+    if (q->packed) {
+        h->area_flags = observe16(q->driver_area + a) | (uint64_t)observe16(q->device_area + a) << 16;
+        h->area_event = observe16(q->driver_area) | (uint64_t)observe16(q->device_area) << 16;
+        return;
+    }
+    h->area_flags = observe16(avail_flags(q)) | (uint64_t)observe16(used_flags(q)) << 16;
+    h->area_idx = observe16(avail_idx(q)) | (uint64_t)observe16(used_idx(q)) << 16;
+    h->area_event = observe16(used_event(q)) | (uint64_t)observe16(avail_event(q)) << 16;
+}
+
+/* ---- rows ----------------------------------------------------------------------------------------------- */
+
+/* Everything that the labels speak of is copied between the two loads of the counts, our own notes of where
+ * a buffer stands included. */
+static void copy_rows(struct rows *r, struct vq *q, uint64_t *place) {
+    uint64_t n = q->size;
+    for (uint64_t i = 0; i < n; i++) place[i] = count_get(q->drv.place + i);
+    for (uint64_t i = 0; i < 2 * n; i++) r->desc[i] = observe64(q->desc + i);
+    if (q->packed) return;
+    for (uint64_t i = 0; i < n; i++) r->avail[i] = observe16(avail_ring(q, (uint32_t)i));
+    for (uint64_t i = 0; i < n; i++) r->used_label[i] = peek8(q->dev.skipped + i);
+    const uint32_t *used = used_elem(q, 0);
+    for (uint64_t i = 0; i < 2 * n; i++) r->used[i] = observe32(used + i);
+}
+
+static void second_pass(struct rows *r, struct vq *q) {
+    for (uint64_t i = 0; i < q->size; i++)
+        if (r->desc[2 * i] != observe64(q->desc + 2 * i) || r->desc[2 * i + 1] != observe64(q->desc + 2 * i + 1))
+            r->label[i] |= LABEL_CHANGED;
+}
+
+static uint8_t owner_of(const struct queue_header *h, uint64_t k) {
+    if (k >= h->seen_after) return OWNER_AVAILABLE;
+    return k >= h->used_after ? OWNER_IN_USE : OWNER_USED;
+}
+
+/* Marks the slots of one buffer. In a split queue the chain is followed in the copy, at most N steps. */
+static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32_t slots, uint8_t owner,
+                 uint8_t label) {
+    uint32_t slot = head;
+    for (uint32_t i = 0; i < slots && slot < q->size; i++) {
+        r->owner[slot] = owner;
+        r->label[slot] = label;
+        r->head[slot] = head;
+        r->buffer[slot] = k;
+        if (q->packed)
+            slot = slot + 1 == q->size ? 0 : slot + 1;
+        else if ((uint16_t)(r->desc[2 * slot + 1] >> 32) & DESC_NEXT)
+            slot = (uint32_t)(r->desc[2 * slot + 1] >> 48);
+        else
+            break;
+    }
+}
+
+static void mark_range(struct rows *r, struct vq *q, const struct queue_header *h, const uint64_t *place,
+                       uint64_t from, uint64_t to, uint64_t completed) {
+    bool ordered = count_peek(&q->drv.reordered) == 0 || h->exact;
+    uint64_t n = q->size, at = from % n;
+    for (uint64_t k = from; k < to; k++, at = at + 1 == n ? 0 : at + 1) {
+        bool still = ordered && k < h->published_before &&
+                     (!q->packed || k >= completed || k < h->used_before);
+        mark(r, q, k, (uint16_t)place[at], (uint16_t)(place[at] >> 16), ordered ? owner_of(h, k) : OWNER_UNKNOWN,
+             still ? LABEL_STABLE : LABEL_IN_FLUX);
+    }
+}
+
+/* What was published during the copy first: where it stands is hearsay, and must not cover what is certain. */
+static void classify_descriptors(struct rows *r, struct vq *q, const struct queue_header *h,
+                                 const uint64_t *place, uint64_t completed) {
+    uint64_t from = h->collected_after, to = h->published_after, middle = h->published_before;
+    if (to - from > q->size) from = to - q->size;
+    if (middle < from) middle = from;
+    mark_range(r, q, h, place, middle, to, completed);
+    mark_range(r, q, h, place, from, middle, completed);
+}
+
+static void classify_rings(struct rows *r, struct vq *q, const struct queue_header *h) {
+    uint32_t n = q->size, mask = n - 1;
+    bool ordered = count_peek(&q->drv.reordered) == 0 || h->exact;
+    for (uint32_t i = 0; i < n; i++) {
+        /* The newest buffer that could stand in entry i when the copy ended. */
+        uint64_t end = h->published_after + q->start_index;
+        uint64_t k = h->published_after - 1 - ((end - 1 - i) & mask);
+        bool none = k >= h->published_after; /* before the first lap: wrapped below 0 */
+        if (none || k < h->collected_after)
+            r->avail_label[i] = LABEL_FREE;
+        else
+            r->avail_label[i] = ordered && k < h->published_before ? LABEL_STABLE : LABEL_IN_FLUX;
+
+        uint64_t j = h->used_before - 1 - ((h->used_before + q->start_index - 1 - i) & mask);
+        if (j >= h->used_before) /* never written, or about to be for the first time */
+            r->used_label[i] = h->used_before == h->published_after ? LABEL_FREE : LABEL_IN_FLUX;
+        else if (j + n < h->published_after)
+            r->used_label[i] = h->exact ? LABEL_STABLE : LABEL_IN_FLUX;
+        else
+            r->used_label[i] = r->used_label[i] ? LABEL_SKIPPED : LABEL_STABLE;
+    }
+}
+
+/* Indirect tables of the newest buffers first, within the budget. A table whose buffer went back to the
+ * driver meanwhile is left out. */
+static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h, const uint64_t *place) {
+    uint8_t *at = r->end;
+    uint64_t from = h->collected_after, to = h->published_before;
+    if (to > from + q->size) from = to - q->size;
+    for (uint64_t k = to; k-- > from && q->indirect;) {
+        uint16_t slot = (uint16_t)place[k % q->size];
+        if (slot >= q->size || r->buffer[slot] != k) continue;
+        uint64_t address = r->desc[2 * slot], word = r->desc[2 * slot + 1];
+        uint16_t flags = (uint16_t)(word >> (q->packed ? 48 : 32));
+        uint32_t bytes = (uint32_t)word, entries = bytes / 16;
+        if (!(flags & DESC_INDIRECT)) continue;
+        const uint8_t *table = memory_translate(q->memory, address, bytes);
+        if (!table || (uintptr_t)table % 8 || bytes % 16 || h->table_entries + entries > SNAPSHOT_TABLE_ENTRIES) {
+            h->tables_left_out++;
+            continue;
+        }
+        uint32_t head[2] = {slot, entries};
+        memcpy(at, head, 8);
+        for (uint32_t i = 0; i < 2 * entries; i++) {
+            uint64_t v = observe64((const uint64_t *)(const void *)table + i);
+            memcpy(at + 8 + 8 * (size_t)i, &v, 8);
+        }
+        if (count_get(&q->drv.collected) > k) {
+            h->tables_left_out++;
+            continue;
+        }
+        at += 8 + 16 * (size_t)entries;
+        h->tables++;
+        h->table_entries += entries;
+    }
+    return at;
+}
+
+/* Of two counts that move, the one that follows is loaded first: collected, used, seen, published. */
+static void load_counts(struct vq *q, uint64_t *published, uint64_t *seen, uint64_t *used, uint64_t *collected) {
+    *collected = count_get(&q->drv.collected);
+    *used = count_get(&q->dev.used);
+    *seen = count_get(&q->dev.seen);
+    *published = count_get(&q->drv.published);
+}
+
+static bool resting(struct pair *pair) { return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0); }
+
+size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
+    struct queue_header *h = (struct queue_header *)(void *)to;
+    memset(h, 0, sizeof *h);
+    bool frozen = !flag_get(&pair->running) || pair_frozen(pair);
+    bool exact = frozen && resting(pair);
+    h->index = q->index;
+    h->packed = q->packed;
+    h->size = q->size;
+    h->role = q->role;
+    h->enabled = flag_get(&q->enabled);
+    h->generation = count_get(&q->generation);
+    h->desc_addr = q->desc_address;
+    h->driver_addr = q->driver_address;
+    h->device_addr = q->device_address;
+    h->time = pair_now(pair);
+    if (!q->desc) return sizeof *h;
+    struct rows r = rows_at(q, to + sizeof *h);
+    load_counts(q, &h->published_before, &h->seen_before, &h->used_before, &h->collected_before);
+    if (whole) copy_rows(&r, q, pair->places);
+    uint64_t completed = count_get(&q->dev.completed);
+    load_counts(q, &h->published_after, &h->seen_after, &h->used_after, &h->collected_after);
+    h->exact = exact;
+    areas(h, q);
+    driver_state(&h->driver, pair, q);
+    device_state(&h->device, pair, q);
+    h->kick_pending = less(count_peek(&q->drv.kick.sent) + count_peek(&q->drv.kick.injected),
+                           count_peek(&q->dev.call.received));
+    h->call_pending = less(count_peek(&q->dev.call.sent) + count_peek(&q->dev.call.injected),
+                           count_peek(&q->drv.kick.received));
+    uint8_t *end = to + sizeof *h;
+    if (whole) {
+        memset(r.buffer, 0xff, 8ull * q->size);
+        memset(r.head, 0xff, 2ull * q->size);
+        memset(r.owner, OWNER_FREE, q->size);
+        memset(r.label, LABEL_FREE, q->size);
+        classify_descriptors(&r, q, h, pair->places, completed);
+        if (!q->packed) classify_rings(&r, q, h);
+        second_pass(&r, q);
+        end = copy_tables(&r, q, h, pair->places);
+        h->exact = exact && resting(pair);
+    }
+    h->duration = pair_now(pair) - h->time;
+    return (size_t)(end - to);
+}

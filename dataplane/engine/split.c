@@ -1,0 +1,342 @@
+/* split.c: the split virtqueue (2.7): driver half above, device half below, the same shape. */
+#include "ring.h"
+
+static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
+    return len | (uint64_t)flags << 32 | (uint64_t)next << 48;
+}
+
+/* ---- driver ---------------------------------------------------------------------------------------- */
+
+/* Descriptors keep what they hold from lap to lap, so only what differs is written: a line that the driver
+ * does not touch is a line that need not travel. The comparison is with our own shadow. */
+static void write_desc(struct vq *q, uint16_t slot, uint64_t addr, uint64_t word) {
+    struct shadow *shadow = &q->drv.shadow[slot];
+    if (shadow->addr != addr) {
+        shadow->addr = addr;
+        store64(q->drv.door, q->desc + 2 * slot, addr);
+    }
+    if (shadow->word != word) {
+        shadow->word = word;
+        store64(q->drv.door, q->desc + 2 * slot + 1, word);
+    }
+}
+
+static void write_table(struct vq *q, uint16_t slot, const struct buffer *b) {
+    uint32_t total = (uint32_t)b->out + b->in;
+    uint64_t *table = q->drv.tables + 2 * TABLE_ENTRIES * slot;
+    for (uint32_t i = 0; i < total; i++) {
+        uint16_t flags = (uint16_t)((i + 1 < total ? DESC_NEXT : 0) | (i >= b->out ? DESC_WRITE : 0));
+        uint16_t next = (uint16_t)(i + 1 < total ? i + 1 : 0);
+        store64(q->drv.door, table + 2 * i, b->segs[i].address);
+        store64(q->drv.door, table + 2 * i + 1, split_word(b->segs[i].length, flags, next));
+    }
+    write_desc(q, slot, q->drv.tables_address + 16ull * TABLE_ENTRIES * slot,
+               split_word(16 * total, DESC_INDIRECT, 0));
+}
+
+static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint16_t mask = (uint16_t)(q->size - 1), idx = drv->avail_idx, first = drv->free_head;
+    uint64_t free = drv->free, position = drv->added;
+    uint32_t n;
+    for (n = 0; n < count; n++) {
+        const struct buffer *b = &buffers[n];
+        uint32_t total = (uint32_t)b->out + b->in, slots = b->table ? 1 : total;
+        if (slots > free) break;
+        uint16_t head = drv->free_head, slot = head, last = head;
+        uint64_t writable = 0;
+        for (uint32_t i = b->out; i < total; i++) writable += b->segs[i].length;
+        if (b->table)
+            write_table(q, head, b);
+        else
+            for (uint32_t i = 0; i < total; i++) {
+                bool more = i + 1 < total;
+                uint16_t flags = (uint16_t)((more ? DESC_NEXT : 0) | (i >= b->out ? DESC_WRITE : 0));
+                write_desc(q, slot, b->segs[i].address,
+                           split_word(b->segs[i].length, flags, more ? drv->next_free[slot] : 0));
+                last = slot;
+                slot = drv->next_free[slot];
+            }
+        own16(&drv->free_head, drv->next_free[last]);
+        free -= slots;
+        drv->flight[head] = (struct flight){position, writable, b->token, head, last, (uint16_t)slots, true};
+        count_put(drv->place + drv->add_at, head | (uint64_t)slots << 16 | (uint64_t)head << 32);
+        if (++drv->add_at == q->size) drv->add_at = 0;
+        if (drv->avail_shadow[idx & mask] != head) {
+            drv->avail_shadow[idx & mask] = head;
+            store16(drv->door, avail_ring(q, idx & mask), head);
+        }
+        idx++;
+        position++;
+    }
+    if (n == 0) return 0;
+    count_put(&drv->free, free);
+    own16(&drv->avail_idx, idx);
+    count_put(&drv->added, position);
+    operation(drv->door, EV_ADD, first, n, position - n, 0, 0);
+    return n;
+}
+
+/* 2.7.13.3: descriptors and entries before the index; pairs with split_next(). */
+static void split_publish(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    uint64_t before = drv->published;
+    if (before == drv->added) return;
+    count_set(&drv->published, drv->added);
+    release16(drv->door, avail_idx(q), drv->avail_idx);
+    operation(drv->door, EV_PUBLISH, 0, (uint32_t)(drv->added - before), 0, before, drv->added);
+}
+
+/* Hands one outstanding buffer back and frees its descriptors. */
+static void split_return(struct vq *q, uint16_t head, uint32_t length, struct returned *out) {
+    struct driver_half *drv = &q->drv;
+    struct flight *f = &drv->flight[head];
+    *out = (struct returned){f->token, length, f->position, head};
+    f->live = false;
+    if (drv->free == 0)
+        own16(&drv->free_head, head);
+    else
+        drv->next_free[drv->free_tail] = head;
+    drv->free_tail = f->last;
+    count_put(&drv->free, drv->free + f->slots);
+}
+
+/* The size of the batch that an element with this id closes: 1 without IN_ORDER (2.7.9). 0: the id is not
+ * that of an outstanding buffer, or the batch is larger than `pending`. */
+static uint64_t batch_of(struct vq *q, uint32_t id, uint64_t collected, uint32_t pending) {
+    struct driver_half *drv = &q->drv;
+    if (id >= q->size || !drv->flight[id].live) return driver_broken(q, ID_UNKNOWN), 0;
+    if (drv->flight[id].position >= drv->published) return driver_broken(q, ID_UNKNOWN), 0;
+    if (!q->in_order) return 1;
+    uint64_t batch = drv->flight[id].position - collected + 1;
+    if (batch > pending) return driver_broken(q, ORDER_BROKEN), 0;
+    return batch;
+}
+
+static uint32_t split_collect(struct vq *q, struct returned *out, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint16_t mask = (uint16_t)(q->size - 1), at = drv->last_used;
+    uint64_t collected = drv->collected;
+    uint32_t pending = (uint16_t)(acquire16(drv->door, used_idx(q)) - at); /* pairs with split_flush() */
+    if (pending == 0 || drv->broken) return 0;
+    if (pending > drv->published - collected) {
+        driver_broken(q, USED_JUMP);
+        return 0;
+    }
+    if (pending < count) count = pending;
+    uint32_t n = 0;
+    for (; n < count; n++, at++, collected++, pending--) {
+        if (drv->batch_left == 0) {
+            const uint32_t *elem = used_elem(q, at & mask);
+            uint32_t id = load32(drv->door, elem);
+            drv->batch_length = load32(drv->door, elem + 1);
+            if ((drv->batch_left = batch_of(q, id, collected, pending)) == 0) break;
+            if (drv->batch_length > drv->flight[id].writable) {
+                driver_broken(q, USED_LENGTH);
+                break;
+            }
+            if (!q->in_order) {
+                if (drv->flight[id].position != collected) count_add(&drv->reordered, 1);
+                split_return(q, (uint16_t)id, drv->batch_length, &out[n]);
+                drv->batch_left = 0;
+                continue;
+            }
+        }
+        uint16_t head = (uint16_t)drv->place[drv->collect_at];
+        if (++drv->collect_at == q->size) drv->collect_at = 0;
+        bool own = --drv->batch_left == 0;
+        split_return(q, head, own ? drv->batch_length : (uint32_t)drv->flight[head].writable, &out[n]);
+    }
+    if (n == 0) return 0;
+    own16(&drv->last_used, at);
+    count_set(&drv->collected, collected);
+    operation(drv->door, EV_COLLECT, out[0].head, n, 0, collected - n, collected);
+    return n;
+}
+
+/* 2.7.7.2, 2.7.10.1: publish, then fence, then read; pairs with split_kicks_on(). */
+static bool split_kick_needed(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    full_fence();
+    uint16_t new = (uint16_t)(drv->avail_idx - (drv->added - drv->published)), old = (uint16_t)drv->kick.decided;
+    uint16_t event = load16(drv->door, q->event_idx ? avail_event(q) : used_flags(q));
+    count_put(&drv->kick.event, event);
+    count_put(&drv->kick.old, old);
+    count_put(&drv->kick.new, new);
+    drv->kick.decided = new;
+    return q->event_idx ? need_event(event, new, old) : !(event & USED_NO_NOTIFY);
+}
+
+static bool split_calls_on(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    if (q->event_idx)
+        store16(drv->door, used_event(q), drv->last_used);
+    else
+        store16(drv->door, avail_flags(q), 0);
+    operation(drv->door, EV_NOTIFY_ON, 0, 0, drv->last_used, 0, 0);
+    full_fence();
+    return acquire16(drv->door, used_idx(q)) != drv->last_used;
+}
+
+/* With the event index there is nothing to switch off: the event value simply stays behind (2.7.7.1). */
+static void split_calls_off(struct vq *q) {
+    if (q->event_idx) return;
+    store16(q->drv.door, avail_flags(q), AVAIL_NO_INTERRUPT);
+    operation(q->drv.door, EV_NOTIFY_OFF, 0, 0, 0, 0, AVAIL_NO_INTERRUPT);
+}
+
+/* ---- device ---------------------------------------------------------------------------------------- */
+
+static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint64_t word) {
+    struct door *door = q->dev.door;
+    chain_begin(q, chain, head);
+    for (;;) {
+        struct copied d = {addr, (uint32_t)word, (uint16_t)(word >> 32)};
+        uint16_t next = (uint16_t)(word >> 48);
+        chain->slots++;
+        if (UNLIKELY(d.flags & DESC_INDIRECT)) return chain_table(q, chain, &d);
+        enum reason reason = chain_element(q, chain, &d);
+        if (reason || !(d.flags & DESC_NEXT)) return reason;
+        if (next >= q->size) return HEAD_OUT_OF_RANGE;
+        addr = load64(door, q->desc + 2 * next);
+        word = load64(door, q->desc + 2 * next + 1);
+    }
+}
+
+static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
+    struct device_half *dev = &q->dev;
+    struct door *door = dev->door;
+    uint16_t mask = (uint16_t)(q->size - 1), at = dev->last_avail;
+    uint16_t ready = (uint16_t)(dev->avail_cached - at);
+    if (dev->broken) return 0;
+    if (ready == 0) {
+        dev->avail_cached = acquire16(door, avail_idx(q)); /* pairs with split_publish() */
+        ready = (uint16_t)(dev->avail_cached - at);
+        if (ready == 0) return 0;
+        if (ready > q->size) {
+            device_broken(q, INDEX_JUMP);
+            return 0;
+        }
+    }
+    if (ready < count) count = ready;
+    if (count > BURST) count = BURST;
+    if (dev->holding == 0) dev->arena_used = 0;
+
+    uint16_t heads[BURST];
+    uint64_t addr[BURST], word[BURST];
+    for (uint32_t i = 0; i < count; i++) {
+        heads[i] = load16(door, avail_ring(q, (uint16_t)(at + i) & mask));
+        if (LIKELY(heads[i] < q->size)) __builtin_prefetch(q->desc + 2 * heads[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (UNLIKELY(heads[i] >= q->size)) {
+            addr[i] = word[i] = 0;
+            continue;
+        }
+        addr[i] = load64(door, q->desc + 2 * heads[i]);
+        word[i] = load64(door, q->desc + 2 * heads[i] + 1);
+        const uint8_t *payload = memory_translate(q->memory, addr[i], (uint32_t)word[i]);
+        if (payload) __builtin_prefetch(payload + (64 - ((uintptr_t)payload & 63)));
+    }
+    uint64_t position = dev->seen;
+    uint32_t n;
+    for (n = 0; n < count && chain_fits(q); n++) {
+        enum reason reason = heads[n] >= q->size      ? HEAD_OUT_OF_RANGE
+                             : dev->taken[heads[n]] ? DUPLICATE_HEAD
+                                                    : take_chain(q, &chains[n], heads[n], addr[n], word[n]);
+        if (UNLIKELY(reason)) {
+            device_broken(q, reason);
+            break;
+        }
+        dev->taken[heads[n]] = 1;
+        chains[n].position = position++;
+    }
+    if (n == 0) return 0;
+    own16(&dev->last_avail, (uint16_t)(at + n));
+    count_put(&dev->holding, dev->holding + n);
+    count_set(&dev->seen, position);
+    operation(door, EV_NEXT, heads[0], n, position - n, 0, 0);
+    return n;
+}
+
+static void write_used(struct vq *q, uint16_t at, const struct done *done) {
+    uint32_t *elem = used_elem(q, at & (q->size - 1));
+    store32(q->dev.door, elem, done->id);
+    store32(q->dev.door, elem + 1, done->length);
+    if (q->in_order) own8(q->dev.skipped + (at & (q->size - 1)), 0);
+}
+
+static void split_complete(struct vq *q, const struct done *done, uint32_t count, bool batch) {
+    struct device_half *dev = &q->dev;
+    uint16_t at = dev->used_idx;
+    if (count == 0) return;
+    if (batch && q->in_order) {
+        /* 2.7.9: one element for all, at the place of the first, naming the last */
+        write_used(q, at++, &done[count - 1]);
+        for (uint32_t i = 1; i < count; i++, at++) own8(dev->skipped + (at & (q->size - 1)), 1);
+    } else
+        for (uint32_t i = 0; i < count; i++) write_used(q, at++, &done[i]);
+    for (uint32_t i = 0; i < count; i++) dev->taken[done[i].id] = 0;
+    own16(&dev->used_idx, at);
+    count_put(&dev->holding, dev->holding - count);
+    count_put(&dev->completed, dev->completed + count);
+    operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
+}
+
+/* 2.7.8.2: elements and data before the index; pairs with split_collect(). */
+static void split_flush(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    uint64_t before = dev->used;
+    if (before == dev->completed) return;
+    count_set(&dev->used, dev->completed);
+    release16(dev->door, used_idx(q), dev->used_idx);
+    operation(dev->door, EV_FLUSH, 0, (uint32_t)(dev->completed - before), 0, before, dev->completed);
+}
+
+/* 2.7.7.2: flush, then fence, then read; pairs with split_calls_on(). */
+static bool split_call_needed(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    full_fence();
+    uint16_t new = (uint16_t)(dev->used_idx - (dev->completed - dev->used)), old = (uint16_t)dev->call.decided;
+    uint16_t event = load16(dev->door, q->event_idx ? used_event(q) : avail_flags(q));
+    count_put(&dev->call.event, event);
+    count_put(&dev->call.old, old);
+    count_put(&dev->call.new, new);
+    dev->call.decided = new;
+    return q->event_idx ? need_event(event, new, old) : !(event & AVAIL_NO_INTERRUPT);
+}
+
+static bool split_kicks_on(struct vq *q) {
+    struct device_half *dev = &q->dev;
+    if (q->event_idx)
+        store16(dev->door, avail_event(q), dev->last_avail);
+    else
+        store16(dev->door, used_flags(q), 0);
+    operation(dev->door, EV_NOTIFY_ON, 0, 0, dev->last_avail, 0, 0);
+    full_fence();
+    return acquire16(dev->door, avail_idx(q)) != dev->last_avail;
+}
+
+static void split_kicks_off(struct vq *q) {
+    if (q->event_idx) return;
+    store16(q->dev.door, used_flags(q), USED_NO_NOTIFY);
+    operation(q->dev.door, EV_NOTIFY_OFF, 0, 0, 0, 0, USED_NO_NOTIFY);
+}
+
+static void split_start(struct vq *q, uint16_t index, uint16_t wrap) {
+    (void)wrap;
+    q->start_index = index;
+    publish16(avail_idx(q), index);
+    publish16(used_idx(q), index);
+    own16(&q->drv.avail_idx, index);
+    own16(&q->drv.last_used, index);
+    own16(&q->dev.last_avail, index);
+    own16(&q->dev.used_idx, index);
+    q->dev.avail_cached = index;
+    q->drv.kick.decided = q->dev.call.decided = index;
+}
+
+const struct ring_ops split_ops = {
+    split_add,  split_publish,  split_collect, split_kick_needed, split_calls_on, split_calls_off, split_next,
+    split_complete, split_flush, split_call_needed, split_kicks_on, split_kicks_off, split_start,
+};

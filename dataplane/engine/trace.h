@@ -1,0 +1,107 @@
+/* trace.h: the event log and the frame log: one writer each per side, any number of readers.
+ *
+ * A log is overwritten when full and never waited for. Readers copy, then look how far the writer has come
+ * meanwhile, and throw away what may have been overwritten under them. Words are written with release and
+ * read with acquire, so that a reader who sees a newer word also sees the head that covers it.
+ */
+#ifndef RINGSCOPE_TRACE_H
+#define RINGSCOPE_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum event_kind {
+    EV_STORE = 1, EV_ADD, EV_PUBLISH, EV_KICK, EV_KICK_QUIET, EV_NEXT, EV_COMPLETE, EV_FLUSH, EV_CALL,
+    EV_CALL_QUIET, EV_COLLECT, EV_WAIT, EV_WAKE, EV_NOTIFY_ON, EV_NOTIFY_OFF, EV_STATUS, EV_FEATURES,
+    EV_CONTROL, EV_QUEUE_RESET, EV_BROKEN, EV_CONFIG, EV_FREEZE, EV_RUN, EV_DROP,
+};
+
+struct event { /* records.EVENT */
+    uint64_t number;
+    uint64_t time;
+    uint64_t place;
+    uint64_t old;
+    uint64_t new;
+    uint8_t kind;
+    uint8_t side;
+    uint16_t queue;
+    uint16_t slot;
+    uint16_t count;
+};
+#define EVENT_WORDS (sizeof(struct event) / 8)
+_Static_assert(sizeof(struct event) == 48, "records.EVENT");
+
+struct event_log {
+    uint64_t *words;   /* capacity * EVENT_WORDS */
+    uint64_t capacity; /* events, a power of two */
+    uint64_t head;     /* written so far */
+};
+
+struct frame_header { /* records.FRAME */
+    uint64_t number;
+    uint64_t time;
+    uint64_t position;
+    uint32_t length;
+    uint32_t captured;
+    uint16_t queue;
+    uint16_t head;
+    uint16_t descriptors;
+    uint16_t buffers;
+    uint8_t direction;
+    uint8_t flags;
+    uint16_t net_header_length;
+    uint8_t net_header[20];
+};
+_Static_assert(sizeof(struct frame_header) == 64, "records.FRAME");
+enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2 };
+
+struct frame_log {
+    uint64_t *words;
+    uint64_t capacity; /* bytes, a power of two */
+    uint64_t head;     /* bytes written so far */
+    uint64_t tail;     /* bytes given up so far: always the start of a record */
+    uint64_t frames;   /* records written so far */
+    uint64_t passed_over;
+    uint64_t bytes;
+    uint32_t on;
+    uint32_t sample;
+    uint32_t until_next;
+    uint32_t snap; /* bytes kept of a frame */
+};
+
+/* What both sides share of tracing: the one sequence. */
+struct trace {
+    uint64_t number;
+    int64_t epoch; /* added to CLOCK_MONOTONIC gives nanoseconds since the Unix epoch */
+    struct event_log log[2];
+    struct frame_log frames;
+};
+
+/* 0, or -1 with errno. `events` and `frame_bytes` are rounded up to powers of two. */
+int trace_init(struct trace *trace, uint64_t events, uint64_t frame_bytes);
+void trace_free(struct trace *trace);
+uint64_t trace_now(const struct trace *trace);
+
+uint64_t trace_take_number(struct trace *trace);
+void trace_write(struct trace *trace, const struct event *event); /* by event->side's thread only */
+
+/* Copies events [*position, head) to `to` (room for `room` of them), moves *position on and adds what was
+ * overwritten to *lost. Returns the events copied. */
+size_t trace_read(const struct trace *trace, int side, uint64_t *position, struct event *to, size_t room,
+                  uint64_t *lost);
+
+/* Logs one frame; never waits. `number`, `length` and `captured` of the header are filled in. */
+void frame_write(struct trace *trace, struct frame_header *header, const uint8_t *data, uint32_t length);
+/* Whether the next frame is wanted, counting it as passed over where it is not. */
+bool frame_wanted(struct frame_log *log);
+/* Copies whole records [*position, head) to `to`; returns the bytes copied. *lost grows by frames missed:
+ * the difference of their numbers to *expected, the number of the next frame the reader waits for. */
+size_t frame_read(const struct trace *trace, uint64_t *position, uint64_t *expected, uint8_t *to, size_t room,
+                  uint64_t *lost);
+
+static inline uint32_t frame_record_bytes(uint32_t captured) {
+    return (uint32_t)sizeof(struct frame_header) + ((captured + 7u) & ~7u);
+}
+
+#endif

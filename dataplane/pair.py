@@ -1,0 +1,450 @@
+"""A virtio-net driver and device in this process, running without the GIL: the embedded default.
+
+    with Pair(layout="packed") as pair:
+        pair.flood()
+        pair.start()
+        print(pair.snapshot().queue(1).driver.published)
+
+Both sides are ours and share one memfd. The driver brings the device up the way any driver does (3.1.1):
+status bit by status bit, features written and read back; what the device refuses raises ValueError with the
+reason. A `Pair` is a `RingSource`; one thread at a time may change it, any number may read it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+
+from dataplane import decode
+from dataplane import features as f
+from dataplane._engine import Engine
+from dataplane.layout import QUEUE_SIZE_MAX
+from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Path, Side
+from dataplane.snapshot import Identity, Logs, NetConfig, Snapshot
+from dataplane.source import START, Cursor, Events, Frames, Stepped, TraceLevel, Unit
+
+Layout = Literal["split", "packed"]
+Waiting = Literal["auto", "poll", "interrupt"]
+
+#: What the driver accepts unless told otherwise; RING_PACKED comes with the layout.
+DEFAULT_FEATURES = f.mask(
+    f.F_VERSION_1,
+    f.F_INDIRECT_DESC,
+    f.F_EVENT_IDX,
+    f.F_RING_RESET,
+    f.NET_F_CSUM,
+    f.NET_F_GUEST_CSUM,
+    f.NET_F_HOST_TSO4,
+    f.NET_F_HOST_TSO6,
+    f.NET_F_HOST_ECN,
+    f.NET_F_GUEST_TSO4,
+    f.NET_F_GUEST_TSO6,
+    f.NET_F_GUEST_ECN,
+    f.NET_F_MRG_RXBUF,
+    f.NET_F_MAC,
+    f.NET_F_STATUS,
+    f.NET_F_MTU,
+    f.NET_F_CTRL_VQ,
+    f.NET_F_CTRL_RX,
+    f.NET_F_CTRL_VLAN,
+    f.NET_F_CTRL_MAC_ADDR,
+    f.NET_F_GUEST_ANNOUNCE,
+    f.NET_F_MQ,
+)
+#: What the device offers beyond that.
+_ALSO_OFFERED = f.mask(f.F_IN_ORDER, f.NET_F_CTRL_RX_EXTRA, f.NET_F_HOST_UFO, f.NET_F_GUEST_UFO)
+
+PAIRS_MAX = 16
+_UNITS: dict[Unit, int] = {"store": 0, "operation": 1, "turn": 2}
+_LEVELS: tuple[TraceLevel, ...] = ("off", "operations", "stores")
+_FLOOD_SAMPLE = 4096  #: of a flood one frame in so many is logged, unless asked otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class PlayFrame:
+    """One frame of a list: when (ns from its start), which way, the frame, and its net header or b""."""
+
+    offset_ns: int
+    direction: int
+    data: bytes
+    net_header: bytes = b""
+
+
+def feature_set(changes: str | Iterable[str], packed: bool, base: int = DEFAULT_FEATURES) -> int:
+    """Features after changes like "+in_order,-mrg_rxbuf"; ValueError names what is not known."""
+    words = changes.split(",") if isinstance(changes, str) else list(changes)
+    wanted = base | (f.mask(f.F_RING_PACKED) if packed else 0)
+    for word in (w.strip() for w in words):
+        if not word:
+            continue
+        bit = f.bit_of(word.lstrip("+-"))
+        if bit == f.F_RING_PACKED:
+            raise ValueError("RING_PACKED follows from the layout: choose it there")
+        wanted = wanted & ~f.mask(bit) if word.startswith("-") else wanted | f.mask(bit)
+    return wanted
+
+
+def _check_size(size: int, packed: bool) -> None:
+    if not 1 <= size <= QUEUE_SIZE_MAX:
+        raise ValueError(f"queue size {size} is out of range: 1 to {QUEUE_SIZE_MAX}")
+    if not packed and size & (size - 1):
+        raise ValueError(f"queue size {size} is not a power of two, which a split queue needs (2.7)")
+
+
+def why_refused(refused: int, accepted: int, packed: bool) -> str:
+    """The device's reason in words, from the engine's `refused` (1 + a feature bit)."""
+    bit = refused - 1
+    name = f.feature_names(f.mask(bit))[0]
+    if bit == f.F_VERSION_1:
+        return "the device refuses the features: VERSION_1 is required (6.1)"
+    if bit == f.F_RING_PACKED:
+        return f"the device refuses the features: RING_PACKED must be {'set' if packed else 'clear'} for this layout"
+    for missing in f.missing(accepted):
+        if missing.bit == bit:
+            needs = " or ".join(f.feature_names(f.mask(n))[0] for n in missing.needs)
+            return f"the device refuses the features: {name} needs {needs} (5.1.3.1)"
+    return f"the device refuses the features: {name} is not offered"
+
+
+class Pair:
+    """See the module. `features` are changes to `DEFAULT_FEATURES`; `start_index` and `start_wrap` say where
+    the rings begin; `mtu` is the device's; `path` how frames become descriptors."""
+
+    def __init__(
+        self,
+        *,
+        layout: Layout = "split",
+        queue_size: int = 256,
+        queue_pairs: int = 1,
+        features: str | Iterable[str] = (),
+        driver: Waiting = "auto",
+        device: Waiting = "auto",
+        path: Path = Path.AUTO,
+        start_index: int = 0,
+        start_wrap: int = 1,
+        mtu: int = 1500,
+        name: str = "net0",
+        frozen: bool = False,
+    ) -> None:
+        if layout not in ("split", "packed"):
+            raise ValueError(f"layout {layout!r} is neither split nor packed")
+        packed = layout == "packed"
+        _check_size(queue_size, packed)
+        if not 1 <= queue_pairs <= PAIRS_MAX:
+            raise ValueError(f"{queue_pairs} queue pairs are out of range: 1 to {PAIRS_MAX}")
+        if not 0 <= start_index <= 0xFFFF or start_wrap not in (0, 1):
+            raise ValueError("the start index is 0 to 65535, the start wrap 0 or 1")
+        if not 68 <= mtu <= 65535:
+            raise ValueError(f"mtu {mtu} is out of range: 68 to 65535 (5.1.4.1)")
+        wanted = feature_set(features, packed)
+        if queue_pairs > 1 and not f.has(wanted, f.NET_F_MQ):
+            raise ValueError("more than one queue pair needs MQ (5.1.3)")
+        if path == Path.INDIRECT and not f.has(wanted, f.F_INDIRECT_DESC):
+            raise ValueError("the indirect path needs INDIRECT_DESC (2.7.5.3)")
+        self._waiting = (driver, device)
+        self._start_frozen = frozen
+        self._traffic = "none"
+        self._natural_rate = 0.0
+        self._rate: float | None = None
+        self._started = False
+        self._closed = False
+        offered = DEFAULT_FEATURES | _ALSO_OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
+        self._engine = Engine(
+            pairs=queue_pairs,
+            size=queue_size,
+            control_size=min(queue_size, 64),
+            mtu=mtu,
+            offered=offered,
+            start_index=start_index,
+            start_wrap=start_wrap,
+            packed=packed,
+        )
+        self._pairs = queue_pairs
+        try:
+            self._bring_up(wanted, packed)
+        except BaseException:
+            self.close()
+            raise
+        for queue in range(2 * queue_pairs):
+            self._engine.path(queue, path)
+        self._identity = Identity(name, "pair", 1, offered, wanted, packed)
+        self._buffers: dict[tuple[int, bool], bytearray] = {}
+
+    def _bring_up(self, wanted: int, packed: bool) -> None:
+        """3.1.1, step by step."""
+        engine = self._engine
+        engine.write_status(0)
+        status = engine.write_status(f.STATUS_ACKNOWLEDGE)
+        status = engine.write_status(status | f.STATUS_DRIVER)
+        engine.write_features(wanted & (1 << 64) - 1, wanted >> 64 != 0)
+        status = engine.write_status(status | f.STATUS_FEATURES_OK)
+        if not status & f.STATUS_FEATURES_OK:
+            refused = int(self._engine.info()["refused"])
+            engine.write_status(status | f.STATUS_FAILED)
+            raise ValueError(why_refused(refused, wanted, packed))
+        try:
+            engine.setup()
+        except OSError as error:
+            raise ValueError(f"no memory for queues of this size: {error.strerror}") from None
+        engine.write_status(status | f.STATUS_DRIVER_OK)
+
+    # ---- traffic ----------------------------------------------------------------------------------------
+
+    def play(self, frames: Iterable[PlayFrame], *, loop: bool = True) -> None:
+        """Sends a list of frames, each from its side, at their own pace; again and again with `loop`."""
+        lists: dict[int, list[bytes]] = {TO_DEVICE: [], TO_DRIVER: []}
+        count, end = 0, 0
+        for frame in frames:
+            header = frame.net_header[:12].ljust(12, b"\0")
+            data = frame.data
+            lists[frame.direction] += [
+                struct.pack("<QII12sI", frame.offset_ns, len(data), 0, header, 0),
+                data,
+                bytes(-len(data) % 8),
+            ]
+            count += 1
+            end = max(end, frame.offset_ns)
+        if not count:
+            raise ValueError("there is no frame to play")
+        period = end + 500_000_000
+        self._natural_rate = count * 1e9 / period
+        for side, chunks in ((0, lists[TO_DEVICE]), (1, lists[TO_DRIVER])):
+            self._engine.traffic(side, "play", 0, period if loop else 0, b"".join(chunks))
+        self._traffic = "play"
+        self.log_frames(True)
+
+    def flood(
+        self, *, length: int = 64, directions: Collection[str] = ("to_device", "to_driver"), sample: int = _FLOOD_SAMPLE
+    ) -> None:
+        """Numbered UDP frames as fast as they go, checked on arrival; one in `sample` is logged."""
+        if not 64 <= length <= 65535:
+            raise ValueError(f"flood frames of {length} bytes are out of range: 64 to 65535")
+        for side, name in ((0, "to_device"), (1, "to_driver")):
+            self._engine.traffic(side, "flood" if name in directions else "quiet", length)
+        for side, name in ((0, "to_device"), (1, "to_driver")):
+            if name not in directions:
+                self._engine.traffic(side, "quiet")
+        self._traffic = "flood"
+        self.log_frames(True, sample)
+
+    def join(self, driver_fd: int, device_fd: int) -> None:
+        """The cable: two Linux TAP interfaces with a 12-byte vnet header; the descriptors are duplicated."""
+        self._engine.traffic(0, "tap", driver_fd)
+        self._engine.traffic(1, "tap", device_fd)
+        self._traffic = "cable"
+        self.log_frames(True)
+
+    def quiet(self) -> None:
+        """No traffic: what is in flight still arrives."""
+        self._engine.traffic(0, "quiet")
+        self._engine.traffic(1, "quiet")
+        self._traffic = "none"
+
+    # ---- life -------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Starts both sides, then configures the device through its control queue, if there is one."""
+        if self._started:
+            raise RuntimeError("the pair runs already")
+        polls = [self._traffic == "flood" if w == "auto" else w == "poll" for w in self._waiting]
+        self._engine.start(polls[0], polls[1], self._start_frozen)
+        self._started = True
+        accepted = self._identity.accepted
+        if f.has(accepted, f.NET_F_CTRL_RX):
+            self._engine.command(0, 0, b"\1", 0)
+        if f.has(accepted, f.NET_F_MQ) and self._pairs > 1:
+            self._engine.command(4, 0, struct.pack("<H", self._pairs), 0)
+
+    def close(self) -> None:
+        """Ends both sides; reading from then on raises RuntimeError."""
+        if not self._closed:
+            self._closed = True
+            self._engine.close()
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- Control ----------------------------------------------------------------------------------------
+
+    @property
+    def control(self) -> Pair:
+        return self
+
+    @property
+    def frozen(self) -> bool:
+        return self._engine.frozen()
+
+    def freeze(self) -> None:
+        """Rests both sides between two operations. RuntimeError where one does not come to rest."""
+        if not self._engine.freeze():
+            raise RuntimeError("a side did not come to rest in five seconds")
+
+    def run(self) -> None:
+        self._engine.run()
+
+    def step(self, side: Side, unit: Unit = "operation", count: int = 1) -> Stepped:
+        """Lets one side of a frozen pair go on for `count` stores, operations or turns; the other rests."""
+        taken = self._engine.step(int(side), _UNITS[unit], count)
+        if taken < 0:
+            raise RuntimeError("only a frozen pair can be stepped: freeze it first")
+        return Stepped(taken, "" if taken == count else "nothing to do")
+
+    def trace(self, level: TraceLevel) -> None:
+        self._engine.trace(_LEVELS.index(level))
+
+    def log_frames(self, on: bool, sample: int = 1) -> None:
+        """Switches the frame log; with `sample` n one frame in n is logged and the others are counted."""
+        self._engine.log_frames(on, sample)
+
+    def set_rate(self, per_second: float | None) -> None:
+        if per_second is not None and per_second <= 0:
+            raise ValueError(f"a rate of {per_second:g} frames a second is no rate; freeze the pair instead")
+        self._rate = per_second
+        speed = per_second / self._natural_rate if per_second and self._natural_rate else 1.0
+        self._engine.rate(per_second or 0.0, speed)
+
+    @property
+    def rate(self) -> float | None:
+        """What was asked for; of a list at its own pace None."""
+        return self._rate
+
+    @property
+    def natural_rate(self) -> float:
+        """Frames a second of the list that is played, at its own pace; 0 where none is."""
+        return self._natural_rate if self._traffic == "play" else 0.0
+
+    def reset_queue(self, queue: int) -> None:
+        """Resets one queue and starts it afresh (2.6.1); what was in flight on it is lost."""
+        if not f.has(self._identity.accepted, f.F_RING_RESET):
+            raise RuntimeError("RING_RESET was not accepted (2.6.1)")
+        self._engine.reset_queue(queue)
+
+    def command(self, cls: int, cmd: int, data: bytes = b"", *, milliseconds: int = 2000) -> int:
+        """Sends one command on the control queue (5.1.6.5); its ack. TimeoutError where none comes."""
+        ticket, ack = self._engine.command(cls, cmd, data, milliseconds)
+        if not ticket:
+            raise RuntimeError("no room for another control command")
+        if ack < 0:
+            raise TimeoutError(f"control command {cls}.{cmd} was not answered in {milliseconds} ms")
+        return ack
+
+    def announce(self) -> None:
+        """The device asks the driver to announce itself (5.1.6.5.4)."""
+        self._engine.announce()
+
+    # ---- Probe ------------------------------------------------------------------------------------------
+
+    @property
+    def probe(self) -> Pair:
+        return self
+
+    def kick(self, queue: int) -> None:
+        self._engine.inject(queue, False)
+
+    def call(self, queue: int) -> None:
+        self._engine.inject(queue, True)
+
+    # ---- reading ----------------------------------------------------------------------------------------
+
+    @property
+    def identity(self) -> Identity:
+        return self._identity
+
+    def info(self) -> dict[str, Any]:
+        """Registers and counters of the engine as they are, by name."""
+        return self._engine.info()
+
+    def _queue_bytes(self, index: int, whole: bool) -> bytes:
+        room = self._engine.room(index, whole)
+        scratch = bytearray(room)
+        return bytes(memoryview(scratch)[: self._engine.snapshot(index, whole, scratch)])
+
+    def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
+        info: dict[str, Any] = self._engine.info()
+        queues = []
+        for index in range(info["queues"]):
+            if index == 2 * self._pairs and not f.has(self._identity.accepted, f.NET_F_CTRL_VQ):
+                continue
+            rows = whole is None or index in whole
+            queues.append(decode.queue(self._queue_bytes(index, rows), rows))
+        state: Literal["running", "frozen", "stopped"] = "running"
+        if not info["running"]:
+            state = "stopped"
+        elif info["frozen"]:
+            state = "frozen"
+        notes = []
+        if info["wrong"]:
+            notes.append(f"{info['wrong']} frames arrived lost, repeated, reordered or altered")
+        if info["refused_frames"]:
+            notes.append(f"{info['refused_frames']} frames were not taken by the interface")
+        return Snapshot(
+            identity=self._identity,
+            state=state,
+            status=info["status"],
+            config=NetConfig(info["mac"], info["net_status"], info["pairs_max"], info["mtu"]),
+            config_generation=info["config_generation"],
+            queue_pairs=info["pairs"],
+            number=info["number"] - 1,
+            time=info["time"],
+            logs=Logs(
+                trace_level=_LEVELS[info["trace_level"]],
+                events=info["number"] - 1,
+                frames_on=bool(info["frames_on"]),
+                frame_sample=info["frame_sample"],
+                frames=info["frames"],
+                frames_passed_over=info["frames_passed_over"],
+                bytes=info["frame_bytes"],
+            ),
+            queues=tuple(queues),
+            notes=tuple(notes),
+        )
+
+    def events(self, since: Cursor = START, *, most: int = 1 << 15) -> Events:
+        """At most `most` events of each side, the newest; what is older counts as lost."""
+        parts, cursor, lost = [], [], 0
+        for side in (0, 1):
+            scratch = np.empty(most, EVENT)
+            count, position, missed = self._engine.events(side, since[side], scratch)
+            parts.append(scratch[:count])
+            cursor.append(position)
+            lost += missed
+        rows = np.concatenate(parts)
+        rows = rows[np.argsort(rows["number"], kind="stable")]
+        rows.flags.writeable = False
+        return Events(rows, tuple(cursor), lost)
+
+    def frames(self, since: Cursor = START, *, most: int = 1 << 22) -> Frames:
+        """At most `most` bytes of frames, oldest first; the cursor leads to the rest."""
+        scratch = bytearray(most)
+        size, position, expected, lost = self._engine.frames(since[0], since[1], scratch)
+        data = bytes(memoryview(scratch)[:size])
+        starts = []
+        at = 0
+        captured = np.frombuffer(data, "<u4", len(data) // 4)  # the eighth word of each record
+        while at < size:
+            starts.append(at)
+            at += FRAME.itemsize + (int(captured[at // 4 + 7]) + 7 & ~7)
+        offsets = np.array(starts, np.int64)
+        if starts:
+            picks = offsets[:, None] + np.arange(FRAME.itemsize)
+            rows = np.frombuffer(data, np.uint8)[picks].reshape(-1).view(FRAME)
+        else:
+            rows = np.empty(0, FRAME)
+        rows.flags.writeable = False
+        return Frames(rows, offsets + FRAME.itemsize, data, (position, expected), lost)
+
+    def memory(self, address: int, length: int) -> bytes:
+        data = bytearray(length)
+        if not self._engine.peek(address, data):
+            raise LookupError(f"{length} bytes at 0x{address:x} are not inside one region of memory")
+        return bytes(data)
