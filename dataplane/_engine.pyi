@@ -5,7 +5,11 @@ with an argument: check first. Every method raises RuntimeError once `close()` w
 1 device; units are 0 store, 1 operation, 2 turn; trace levels are 0 off, 1 operations, 2 stores.
 """
 
-from typing_extensions import Buffer
+from typing import Any
+
+from numpy.typing import NDArray
+
+Buffer = bytes | bytearray | memoryview | NDArray[Any]
 
 def offsets() -> dict[str, dict[str, int]]:
     """Sizes (under "") and field offsets of the C structs that the numpy dtypes mirror."""
@@ -26,6 +30,7 @@ class Engine:
         frame_bytes: int = 67108864,
         start_index: int = 0,
         start_wrap: int = 1,
+        path: int = 0,
         packed: bool = False,
         bare: bool = False,
     ) -> None:
@@ -49,12 +54,15 @@ class Engine:
         """Lets one side of a frozen pair do so many units; returns those done, -1 where it is not frozen."""
     def trace(self, level: int, /) -> None: ...
     def log_frames(self, on: bool, sample: int, /) -> None: ...
-    def traffic(self, side: int, kind: str, number: int = 0, period: int = 0, frames: Buffer = b"", /) -> None:
+    def traffic(
+        self, side: int, kind: str, number: int = 0, period: int = 0, frames: Buffer = b"", /
+    ) -> None:
         """kind "flood": number = frame length; "play": period in ns, frames as port.h lays them out;
         "tap": number = file descriptor, duplicated; "quiet"."""
+    def mute(self, side: int, muted: bool, /) -> None:
+        """A muted flood sends nothing and still checks what it receives."""
     def rate(self, per_second: float, speed: float, /) -> None:
         """Flood: frames a second a side, 0 for no limit. Play: factor on the list's own pace."""
-    def path(self, queue: int, path: int, /) -> None: ...
     def command(self, cls: int, command: int, data: Buffer, milliseconds: int, /) -> tuple[int, int]:
         """(ticket, ack): ticket 0 where there is no room for it; ack -1 where it was not answered in time."""
     def reset_queue(self, queue: int, /) -> None: ...
@@ -72,8 +80,8 @@ class Engine:
     def poke(self, address: int, data: Buffer, /) -> bool:
         """Writes guest memory as a hostile other side would: for tests."""
     def add(self, queue: int, segs: Buffer, table: bool, token: int, /) -> int:
-        """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed), or -1
-        where there is no room now. ValueError where it can never fit. The verbs work only before start()."""
+        """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed),
+        or -1 where there is no room now. ValueError where it can never fit. The verbs work only before start()."""
     def collect(self, queue: int, /) -> tuple[int, int, int, int] | None:
         """Driver: (token, used length, publication count, head)."""
     def next(self, queue: int, /) -> tuple[int, int, int, int, int, int, int, bytes] | None:

@@ -37,14 +37,25 @@ def _named(row: np.void, dtype: np.dtype[Any]) -> dict[str, int]:
     return dict(zip(dtype.names or (), row.tolist(), strict=True))
 
 
-_COMMON = ("frames", "bytes", "drops", "turns")
+_COMMON = ("frames", "bytes", "drops", "turns", "avail_wrap", "used_wrap")
+_DRIVER = (
+    *_COMMON,
+    "published",
+    "collected",
+    "avail_idx",
+    "last_used",
+    "free",
+    "free_head",
+    "in_flight",
+    "added",
+)
+_DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed")
 
 
 def _driver(row: np.void, pending: int) -> DriverState:
     v = _named(row, QUEUE_HEADER["driver"])
-    names = ("published", "collected", "avail_idx", "last_used", "avail_wrap", "used_wrap", "free", "free_head")
     return DriverState(
-        **{name: v[name] for name in (*names, "in_flight", "added", *_COMMON)},
+        **{name: v[name] for name in _DRIVER},
         path=Path(v["path"]),
         polling=bool(v["polling"]),
         asleep=bool(v["asleep"]),
@@ -55,9 +66,8 @@ def _driver(row: np.void, pending: int) -> DriverState:
 
 def _device(row: np.void, pending: int) -> DeviceState:
     v = _named(row, QUEUE_HEADER["device"])
-    names = ("seen", "used", "last_avail", "used_idx", "avail_wrap", "used_wrap", "holding", "unflushed")
     return DeviceState(
-        **{name: v[name] for name in (*names, *_COMMON)},
+        **{name: v[name] for name in _DEVICE},
         polling=bool(v["polling"]),
         asleep=bool(v["asleep"]),
         call=_notify(v, pending),
@@ -75,7 +85,7 @@ def _tables(data: bytes, at: int, count: int, packed: bool) -> dict[int, Array]:
 
 
 def queue_name(index: int, role: Role) -> str:
-    """"rx0", "tx0", "ctl"."""
+    """ "rx0", "tx0", "ctl"."""
     if role == Role.CONTROL:
         return "ctl"
     return f"{'rx' if role == Role.RECEIVE else 'tx'}{index // 2}"
@@ -98,12 +108,13 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
 
     desc = take(PACKED_DESC if packed else DESC)
     buffer = take("<i8")
-    used_ring = None if packed else take(USED_ELEM)
-    avail_ring = None if packed else take("<u2")
+    split: dict[str, Any] = {}
+    if not packed:
+        split = {"used_ring": take(USED_ELEM), "avail_ring": take("<u2")}
     head_of = take("<u2")
     owner, label = take("u1"), take("u1")
-    avail_label = None if packed else take("u1")
-    used_label = None if packed else take("u1")
+    if not packed:
+        split |= {"avail_label": take("u1"), "used_label": take("u1")}
     common: dict[str, Any] = {
         "index": v["index"],
         "name": queue_name(v["index"], role),
@@ -140,14 +151,11 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
         )
     return SplitQueue(
         **common,
+        **split,
         avail_flags=v["area_flags"] & low,
         avail_idx=v["area_idx"] & low,
-        avail_ring=avail_ring,
         used_event=v["area_event"] & low,
         used_flags=v["area_flags"] >> high,
         used_idx=v["area_idx"] >> high,
-        used_ring=used_ring,
         avail_event=v["area_event"] >> high,
-        avail_label=avail_label,
-        used_label=used_label,
     )

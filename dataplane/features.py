@@ -151,7 +151,8 @@ def status_names(status: int) -> tuple[str, ...]:
 
 def bit_of(name: str, device_id: int = 1) -> int:
     """The bit of a feature by name, any case, "-" for "_"; ValueError suggests near names."""
-    wanted = name.strip().upper().replace("-", "_").removeprefix("VIRTIO_").removeprefix("NET_F_").removeprefix("F_")
+    wanted = name.strip().upper().replace("-", "_").removeprefix("VIRTIO_")
+    wanted = wanted.removeprefix("NET_F_").removeprefix("F_")
     short = {"INDIRECT": "INDIRECT_DESC", "PACKED": "RING_PACKED"}
     wanted = short.get(wanted, wanted)
     for bit, known in NAMES[device_id].items():

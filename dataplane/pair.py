@@ -103,7 +103,8 @@ def why_refused(refused: int, accepted: int, packed: bool) -> str:
     if bit == f.F_VERSION_1:
         return "the device refuses the features: VERSION_1 is required (6.1)"
     if bit == f.F_RING_PACKED:
-        return f"the device refuses the features: RING_PACKED must be {'set' if packed else 'clear'} for this layout"
+        state = "set" if packed else "clear"
+        return f"the device refuses the features: RING_PACKED must be {state} for this layout"
     for missing in f.missing(accepted):
         if missing.bit == bit:
             needs = " or ".join(f.feature_names(f.mask(n))[0] for n in missing.needs)
@@ -162,6 +163,7 @@ class Pair:
             offered=offered,
             start_index=start_index,
             start_wrap=start_wrap,
+            path=int(path),
             packed=packed,
         )
         self._pairs = queue_pairs
@@ -170,10 +172,7 @@ class Pair:
         except BaseException:
             self.close()
             raise
-        for queue in range(2 * queue_pairs):
-            self._engine.path(queue, path)
         self._identity = Identity(name, "pair", 1, offered, wanted, packed)
-        self._buffers: dict[tuple[int, bool], bytearray] = {}
 
     def _bring_up(self, wanted: int, packed: bool) -> None:
         """3.1.1, step by step."""
@@ -219,16 +218,18 @@ class Pair:
         self.log_frames(True)
 
     def flood(
-        self, *, length: int = 64, directions: Collection[str] = ("to_device", "to_driver"), sample: int = _FLOOD_SAMPLE
+        self,
+        *,
+        length: int = 64,
+        directions: Collection[str] = ("to_device", "to_driver"),
+        sample: int = _FLOOD_SAMPLE,
     ) -> None:
         """Numbered UDP frames as fast as they go, checked on arrival; one in `sample` is logged."""
         if not 64 <= length <= 65535:
             raise ValueError(f"flood frames of {length} bytes are out of range: 64 to 65535")
         for side, name in ((0, "to_device"), (1, "to_driver")):
-            self._engine.traffic(side, "flood" if name in directions else "quiet", length)
-        for side, name in ((0, "to_device"), (1, "to_driver")):
-            if name not in directions:
-                self._engine.traffic(side, "quiet")
+            self._engine.traffic(side, "flood", length)  # either side checks what the other sends
+            self._engine.mute(side, name not in directions)
         self._traffic = "flood"
         self.log_frames(True, sample)
 

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     """What an event tells. `STORE` appears only at trace level stores; the rest are operations."""
 
     STORE = 1  #: ring memory changed: place, old, new, count = bytes written
-    ADD = 2  #: driver filled descriptors: place = first buffer (publication count), slot = its head, count = buffers
+    ADD = 2  #: driver filled descriptors: place = first publication count, slot = its head, count = buffers
     PUBLISH = 3  #: driver made buffers available: old -> new publication count
     KICK = 4  #: available buffer notification sent: old -> new idx of the decision, place = event value used
     KICK_QUIET = 5  #: kick not wanted by the device, so not sent (fields as KICK)
@@ -178,9 +178,9 @@ QUEUE_HEADER = np.dtype(
                 "tables",  #: indirect tables copied
                 "table_entries",  #: their entries in all
                 "tables_left_out",  #: tables beyond the budget, or outside memory
-                "area_flags",  #: split: avail.flags | used.flags << 16; packed: driver flags | device flags << 16
+                "area_flags",  #: split: avail.flags | used.flags << 16; packed: driver's | device's
                 "area_idx",  #: split: avail.idx | used.idx << 16; packed: 0
-                "area_event",  #: split: used_event | avail_event << 16; packed: driver | device off_wrap << 16
+                "area_event",  #: split: used_event | avail_event << 16; packed: off_wrap of both
             )
         ],
         ("driver", DRIVER_STATE),

@@ -166,7 +166,7 @@ class SplitQueue(Queue):
 
 @dataclass(frozen=True)
 class PackedQueue(Queue):
-    """Packed virtqueue (2.8). Slot owner (`owner`) and the buffer standing in it (`buffer`) are two things."""
+    """Packed virtqueue (2.8). Who owns a slot (`owner`) and whose buffer stands in it (`buffer`) differ."""
 
     driver_off_wrap: int
     driver_flags: int
@@ -214,7 +214,7 @@ class Logs:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Every queue of a device at one moment. `number` is the event number reached; `time` ns since the epoch."""
+    """Every queue of a device at one moment; `number` is the event number reached, `time` ns since 1970."""
 
     identity: Identity
     state: Literal["running", "frozen", "stopped", "closed"]

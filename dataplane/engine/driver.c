@@ -43,6 +43,22 @@ static void pool_reset(struct pool *pool) {
     pool->head = 0;
     pool->tail = (uint16_t)(pool->count - 1);
     pool->free = pool->count;
+    pool->run = 0;
+}
+
+/* So many in a row, where buffers are taken and given back strictly in turn. */
+static void pool_take_run(struct pool *pool, uint32_t n) {
+    pool->head = (uint16_t)((pool->head + n) % pool->count);
+    pool->free -= n;
+}
+static void pool_give_run(struct pool *pool, uint32_t n) {
+    pool->tail = (uint16_t)((pool->tail + n) % pool->count);
+    pool->free += n;
+}
+
+/* Whether every slot still holds what the last lap left there: then positions are all that has to move. */
+static bool repeatable(const struct vq *q, const struct pool *pool) {
+    return q->drv.path == PATH_FIXED && q->in_order && pool->run >= pool->count;
 }
 
 uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct pool *pool) {
@@ -55,7 +71,8 @@ uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct po
     }
     pool->stride = (frame + POOL_DATA + 63) & ~63u;
     pool->capacity = pool->stride - POOL_DATA;
-    pool->count = q->size < TABLE_ENTRIES ? TABLE_ENTRIES : q->size;
+    /* The fixed mapping needs buffer i for slot i; any other path may want many buffers for one descriptor. */
+    pool->count = q->size < TABLE_ENTRIES && q->drv.path != PATH_FIXED ? TABLE_ENTRIES : q->size;
     return (uint64_t)pool->stride * pool->count;
 }
 
@@ -126,6 +143,7 @@ static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *
         drop(q, p->length ? TOO_LONG : TOO_SHORT);
         return 1;
     }
+    pool->run = 0;
     if (pool->free < pieces || q->drv.free < (table ? 1 : pieces + own_header)) return 0;
     struct seg segs[PIECES_MAX + 1];
     uint16_t first = pool_take(pool), b = first;
@@ -178,6 +196,18 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
         }
         return n;
     }
+    if (length != pool->run_length) pool->run = 0;
+    pool->run_length = length;
+    if (repeatable(q, pool)) {
+        uint16_t b = pool->head;
+        for (uint32_t i = 0; i < wanted; i++, b = b + 1u == pool->count ? 0 : (uint16_t)(b + 1))
+            flood_write(&side->port, pair, pool_data(pool, b));
+        pool_take_run(pool, wanted);
+        q->ops->repeat(q, wanted);
+        count_add(&q->drv.frames, wanted);
+        count_add(&q->drv.bytes, (uint64_t)wanted * length);
+        return wanted;
+    }
     struct buffer buffers[BURST];
     struct seg segs[BURST];
     for (uint32_t i = 0; i < wanted; i++) {
@@ -190,6 +220,7 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
         buffers[i] = (struct buffer){&segs[i], 1, 0, false, b};
     }
     uint32_t n = q->ops->add(q, buffers, wanted);
+    if (pool->run < pool->count) pool->run += n;
     count_add(&q->drv.frames, n);
     count_add(&q->drv.bytes, (uint64_t)n * length);
     return n;
@@ -198,11 +229,15 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
 static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     struct returned back[BURST];
     uint32_t done = 0, n;
-    while ((n = q->ops->collect(q, back, BURST))) {
-        for (uint32_t i = 0; i < n; i++) pool_give(pool, (uint16_t)back[i].token);
-        done += n;
-        if (n < BURST || done >= q->size) break;
-    }
+    if (repeatable(q, pool)) {
+        done = q->ops->reclaim(q);
+        pool_give_run(pool, done);
+    } else
+        while ((n = q->ops->collect(q, back, BURST))) {
+            for (uint32_t i = 0; i < n; i++) pool_give(pool, (uint16_t)back[i].token);
+            done += n;
+            if (n < BURST || done >= q->size) break;
+        }
     if (q->drv.broken) return done;
     bool flood = side->port.kind == PORT_FLOOD;
     n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);

@@ -53,25 +53,26 @@ static struct vq *any_queue(struct pair *pair, unsigned index) {
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"pairs",   "size",    "control_size", "buffer_bytes", "mtu",         "queues",
                             "scratch", "offered", "trace_events", "frame_bytes",  "start_index", "start_wrap",
-                            "packed",  "bare",    NULL};
+                            "path",    "packed",  "bare",         NULL};
     struct pair_options o = {.pairs = 1, .size = 256, .control_size = 64, .buffer_bytes = 2048, .mtu = 1500,
                              .queues = 1, .trace_events = 1 << 16, .frame_bytes = 1 << 26, .start_wrap = 1};
     unsigned long long scratch = 0, offered = 0, events = o.trace_events, frames = o.frame_bytes;
     unsigned short index = 0, wrap = 1;
+    unsigned path = PATH_AUTO;
     int packed = 0, bare = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHpp", names, &o.pairs, &o.size, &o.control_size,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHIpp", names, &o.pairs, &o.size, &o.control_size,
                                      &o.buffer_bytes, &o.mtu, &o.queues, &scratch, &offered, &events, &frames,
-                                     &index, &wrap, &packed, &bare))
+                                     &index, &wrap, &path, &packed, &bare))
         return NULL;
     if (o.pairs < 1 || o.pairs > PAIRS_MAX || o.queues < 1 || o.queues > QUEUES_MAX || o.size < 1 ||
         o.size > QUEUE_SIZE_MAX || o.control_size < 1 || o.control_size > QUEUE_SIZE_MAX ||
-        o.buffer_bytes < 128 || o.buffer_bytes % 64 || o.buffer_bytes > 1 << 17 || o.mtu > 65535 ||
+        o.buffer_bytes < 128 || o.buffer_bytes % 64 || path > PATH_DIRECT || o.buffer_bytes > 1 << 17 || o.mtu > 65535 ||
         (!packed && ((o.size & (o.size - 1)) || (o.control_size & (o.control_size - 1))))) {
         PyErr_SetString(PyExc_ValueError, "an option of the engine is out of range");
         return NULL;
     }
     o.scratch_bytes = scratch, o.offered = offered, o.trace_events = events, o.frame_bytes = frames;
-    o.start_index = index, o.start_wrap = wrap, o.packed = packed, o.bare = bare;
+    o.start_index = index, o.start_wrap = wrap, o.path = path, o.packed = packed, o.bare = bare;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Engine *self = (Engine *)allocate(type, 0);
     if (!self) return NULL;
@@ -98,7 +99,7 @@ static void release(Engine *self) {
 }
 
 static void engine_dealloc(Engine *self) {
-    PyTypeObject *type = Py_TYPE(self);
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
     release(self);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
@@ -265,6 +266,19 @@ static PyObject *engine_traffic(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *engine_mute(Engine *self, PyObject *args) {
+    unsigned side;
+    int muted;
+    if (!PyArg_ParseTuple(args, "Ip", &side, &muted)) return NULL;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    bool was_running = pair_rest(pair);
+    (side ? &pair->device : &pair->driver)->port.muted = muted;
+    pair_resume(pair, was_running);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
 static PyObject *engine_rate(Engine *self, PyObject *args) {
     double per_second, speed;
     if (!PyArg_ParseTuple(args, "dd", &per_second, &speed)) return NULL;
@@ -278,16 +292,6 @@ static PyObject *engine_rate(Engine *self, PyObject *args) {
     pair_resume(pair, was_running);
     pair_wake(pair);
     Py_END_ALLOW_THREADS;
-    Py_RETURN_NONE;
-}
-
-static PyObject *engine_path(Engine *self, PyObject *args) {
-    unsigned index, path;
-    if (!PyArg_ParseTuple(args, "II", &index, &path)) return NULL;
-    PAIR_OR_RETURN;
-    struct vq *q = any_queue(pair, index);
-    if (!q) return NULL;
-    count_set(&q->drv.path, path);
     Py_RETURN_NONE;
 }
 
@@ -630,7 +634,7 @@ static PyMethodDef methods[] = {
     METHOD(setup, METH_NOARGS),       METHOD(start, METH_VARARGS),        METHOD(run_inline, METH_VARARGS),
     METHOD(freeze, METH_NOARGS),      METHOD(run, METH_NOARGS),           METHOD(frozen, METH_NOARGS),
     METHOD(step, METH_VARARGS),       METHOD(trace, METH_VARARGS),        METHOD(log_frames, METH_VARARGS),
-    METHOD(traffic, METH_VARARGS),    METHOD(rate, METH_VARARGS),         METHOD(path, METH_VARARGS),
+    METHOD(traffic, METH_VARARGS),    METHOD(rate, METH_VARARGS),         METHOD(mute, METH_VARARGS),
     METHOD(command, METH_VARARGS),    METHOD(reset_queue, METH_VARARGS),  METHOD(announce, METH_NOARGS),
     METHOD(inject, METH_VARARGS),     METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
     METHOD(info, METH_NOARGS),        METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),

@@ -49,6 +49,7 @@ static bool gso_allowed(uint64_t accepted, bool transmit, uint8_t type) {
 
 enum reason net_header_check(uint64_t accepted, bool transmit, const struct virtio_net_hdr *header,
                              uint32_t length) {
+    if (LIKELY(header->flags == 0 && header->gso_type == NET_GSO_NONE)) return SOUND;
     if (header->flags & NET_HDR_NEEDS_CSUM) {
         if (!has_feature(accepted, transmit ? F_NET_CSUM : F_NET_GUEST_CSUM)) return BAD_GSO;
         if ((uint32_t)header->csum_start + header->csum_offset + 2 > length) return BAD_GSO;
@@ -82,7 +83,8 @@ static void drop(struct vq *q, enum reason reason) {
 
 /* ---- transmit ------------------------------------------------------------------------------------------ */
 
-static enum reason transmit_one(struct side *device, struct vq *q, const struct chain *chain, uint64_t now) {
+static inline enum reason transmit_one(struct side *device, struct vq *q, const struct chain *chain, uint64_t now,
+                                       bool logged, uint64_t *bytes) {
     struct virtio_net_hdr header;
     if (chain->reason) return chain->reason;
     if (chain->readable <= NET_HEADER_LENGTH) return TOO_SHORT;
@@ -101,10 +103,9 @@ static enum reason transmit_one(struct side *device, struct vq *q, const struct 
     }
     enum reason reason = net_header_check(device->pair->accepted, true, &header, length);
     if (reason) return reason;
-    log_frame(device, q, chain, 1, 0, &header, device->frame, length, now);
+    if (UNLIKELY(logged)) log_frame(device, q, chain, 1, 0, &header, device->frame, length, now);
     port_take(&device->port, &header, device->frame, length);
-    count_add(&q->dev.frames, 1);
-    count_add(&q->dev.bytes, length);
+    *bytes += length;
     return SOUND;
 }
 
@@ -113,12 +114,21 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
     struct done done[BURST];
     uint32_t n = q->ops->next(q, chains, BURST);
     if (n == 0) return 0;
-    uint64_t now = pair_now(device->pair);
+    struct frame_log *log = &device->pair->trace.frames;
+    uint64_t now = pair_now(device->pair), bytes = 0;
+    uint32_t sound = n;
+    bool logged = flag_get(&log->on);
     for (uint32_t i = 0; i < n; i++) {
-        enum reason reason = transmit_one(device, q, &chains[i], now);
-        if (UNLIKELY(reason)) drop(q, reason);
+        enum reason reason = transmit_one(device, q, &chains[i], now, logged, &bytes);
+        if (UNLIKELY(reason)) {
+            drop(q, reason);
+            sound--;
+        }
         done[i] = (struct done){0, chains[i].id, chains[i].slots, chains[i].in > 0};
     }
+    count_add(&q->dev.frames, sound);
+    count_add(&q->dev.bytes, bytes);
+    if (!logged) count_add(&log->passed_over, sound);
     q->ops->complete(q, done, n, true);
     q->ops->flush(q);
     notify_call(q);

@@ -106,6 +106,7 @@ static void write_chain(struct vq *q, uint16_t head, uint16_t wrap, uint16_t id,
                                     (i >= b->out ? DESC_WRITE : 0));
         uint64_t word = packed_word(b->segs[i].length, id, flags);
         write_addr(q, slot, b->segs[i].address);
+        q->drv.shadow[slot].word = word & ~packed_word(0, 0, DESC_AVAIL | DESC_USED);
         if (i == 0)
             head_word = word;
         else
@@ -234,6 +235,50 @@ static uint32_t packed_collect(struct vq *q, struct returned *out, uint32_t coun
     return n;
 }
 
+/* Addresses stand from the lap before; a used element took the place of the rest. */
+static void packed_repeat(struct vq *q, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at;
+    for (uint32_t i = 0; i < count; i++) {
+        drv->flight[at].position = drv->added + i;
+        drv->flight[at].live = true;
+        write_head(q, at, drv->shadow[at].word | packed_word(0, 0, avail_bits(wrap)));
+        wrap ^= advance(q, &at, 1);
+    }
+    drv->slots_added += count;
+    uint32_t add_at = drv->add_at + count;
+    drv->add_at = add_at >= q->size ? add_at - q->size : add_at;
+    own16(&drv->avail_idx, at);
+    own16(&drv->avail_wrap, wrap);
+    count_put(&drv->free, drv->free - count);
+    count_put(&drv->added, drv->added + count);
+    operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
+}
+
+static uint32_t packed_reclaim(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    uint64_t collected = drv->collected;
+    uint16_t id, first = drv->last_used;
+    while (drv->broken == SOUND && read_used(q, collected, &id)) {
+        uint16_t at = drv->last_used;
+        for (uint64_t i = 0; i < drv->batch_left; i++) {
+            drv->flight[at].live = false;
+            if (advance(q, &at, 1)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
+        }
+        own16(&drv->last_used, at);
+        collected += drv->batch_left;
+        drv->batch_left = 0;
+    }
+    uint32_t n = (uint32_t)(collected - drv->collected);
+    if (n == 0) return 0;
+    uint32_t collect_at = drv->collect_at + n;
+    drv->collect_at = collect_at >= q->size ? collect_at - q->size : collect_at;
+    count_put(&drv->free, drv->free + n);
+    count_set(&drv->collected, collected);
+    operation(drv->door, EV_COLLECT, first, n, 0, collected - n, collected);
+    return n;
+}
+
 /* Pairs with packed_kicks_on(). */
 static bool packed_kick_needed(struct vq *q) {
     struct driver_half *drv = &q->drv;
@@ -295,8 +340,13 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
         uint64_t addr = load64(dev->door, q->desc + 2 * at);
         const uint8_t *payload = memory_translate(q->memory, addr, (uint32_t)word);
         if (payload) __builtin_prefetch(payload + (64 - ((uintptr_t)payload & 63)));
-        enum reason reason =
-            dev->slots_out >= q->size ? INDEX_JUMP : take_chain(q, &chains[n], at, addr, word);
+        enum reason reason = SOUND;
+        if (UNLIKELY(dev->slots_out >= q->size))
+            reason = INDEX_JUMP;
+        else if (LIKELY(chain_single(q, &chains[n], at, addr, (uint32_t)word, word_flags(word))))
+            chains[n].id = word_id(word);
+        else
+            reason = take_chain(q, &chains[n], at, addr, word);
         if (LIKELY(!reason) && dev->taken[chains[n].id]) reason = DUPLICATE_HEAD;
         if (UNLIKELY(reason)) {
             device_broken(q, reason);
@@ -401,7 +451,7 @@ static void packed_start(struct vq *q, uint16_t index, uint16_t wrap) {
 }
 
 const struct ring_ops packed_ops = {
-    packed_add,  packed_publish,  packed_collect, packed_kick_needed, packed_calls_on, packed_calls_off,
+    packed_add,  packed_publish,  packed_collect, packed_repeat, packed_reclaim, packed_kick_needed, packed_calls_on, packed_calls_off,
     packed_next, packed_complete, packed_flush,   packed_call_needed, packed_kicks_on, packed_kicks_off,
     packed_start,
 };

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define REST_MS 5000u
+#define SPINS   256u /* idle turns of a polling side before it offers its processor */
 
 static const char *const thread_names[2] = {"rs-driver", "rs-device"};
 
@@ -64,6 +66,7 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
         q->role = o->bare ? ROLE_BARE : i == 2 * o->pairs ? ROLE_CONTROL : i & 1 ? ROLE_TRANSMIT : ROLE_RECEIVE;
         q->size = q->role == ROLE_CONTROL ? o->control_size : o->size;
         q->drv.kick.fd = q->dev.call.fd = -1;
+        q->drv.path = o->path;
     }
     pair->clock = (struct play_clock){.speed = 1.0, .stopped = true, .next = {UINT64_MAX, UINT64_MAX}};
     pair->places = calloc(o->size > o->control_size ? o->size : o->control_size, sizeof *pair->places);
@@ -212,7 +215,7 @@ static uint64_t take_notifications(struct side *side) {
 
 static bool port_ready(struct side *side, uint64_t now) {
     struct port *port = &side->port;
-    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) != 0;
+    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) && !port->muted;
     return !port->has_current && port_peek(port, now);
 }
 
@@ -260,6 +263,7 @@ static void *side_main(void *argument) {
     struct side *side = argument;
     struct pair *pair = side->pair;
     bool idle = false;
+    unsigned spins = 0;
     pthread_setname_np(pthread_self(), thread_names[side->door.side]);
     notifications(side, false);
     while (!flag_get(&pair->closing)) {
@@ -272,11 +276,16 @@ static void *side_main(void *argument) {
         uint32_t moved = is_driver(side) ? driver_turn(side) : device_turn(side);
         count_add(&side->loops, 1);
         idle = moved == 0;
-        if (moved) continue;
+        if (moved) {
+            spins = 0;
+            continue;
+        }
         if (!side->polling)
             fall_asleep(side);
-        else
+        else if (++spins < SPINS)
             relax();
+        else
+            sched_yield(); /* the other side may be waiting for this very processor */
     }
     return NULL;
 }

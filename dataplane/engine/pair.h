@@ -28,6 +28,7 @@ struct pool {
     uint8_t *plain;    /* the header before this buffer's frame is all zero */
     uint16_t head, tail;
     uint32_t free;
+    uint32_t run_length, run; /* the last `run` frames had this length and a plain header */
 };
 #define POOL_HEADER 52u
 #define POOL_DATA   64u
@@ -108,6 +109,7 @@ struct pair_options {
     uint64_t offered;
     uint64_t trace_events, frame_bytes;
     uint16_t start_index, start_wrap;
+    enum path path;
     bool packed, bare;
 };
 

@@ -77,6 +77,7 @@ void port_flood(struct port *port, uint32_t length) {
     port->flood_length = length;
     for (uint32_t i = 0; i < PAIRS_MAX; i++) port->expected[i] = UNKNOWN;
     port->kind = PORT_FLOOD;
+    port->muted = false;
     port->allowed_since = 0;
 }
 
@@ -91,6 +92,7 @@ static uint32_t flood_sum(const uint8_t *frame, uint32_t length) {
 
 uint32_t flood_allowance(struct port *port, uint64_t now, uint32_t wanted) {
     uint64_t per_second = count_get(&port->per_second);
+    if (port->muted) return 0;
     if (per_second == 0) return wanted;
     if (port->allowed_since == 0 || now - port->allowed_since > 1000000000u) {
         port->allowed_since = now ? now : 1;
@@ -231,7 +233,7 @@ void port_pop(struct port *port) {
 
 uint64_t port_wait(struct port *port, uint64_t now) {
     if (port->has_current) return 1000000; /* it waits for room in the ring, not for time */
-    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) ? 200000 : 0;
+    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) && !port->muted ? 200000 : UINT64_MAX;
     if (port->kind != PORT_PLAY || port->clock->stopped) return UINT64_MAX;
     uint64_t due = list_due(port), at = play_now(port->clock, now);
     if (due == UINT64_MAX) return UINT64_MAX;

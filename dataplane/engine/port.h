@@ -47,6 +47,7 @@ struct port {
     bool has_current;
     /* flood */
     uint32_t flood_length;
+    bool muted; /* sends nothing, and still checks what it receives */
     uint8_t *flood_template;
     uint64_t sequence[PAIRS_MAX], expected[PAIRS_MAX];
     uint64_t per_second, allowed_since, allowed_used; /* rate: 0 is as fast as it goes */

@@ -146,6 +146,10 @@ struct ring_ops {
     uint32_t (*add)(struct vq *, const struct buffer *, uint32_t count);
     void (*publish)(struct vq *);
     uint32_t (*collect)(struct vq *, struct returned *, uint32_t count);
+    /* The same for the fixed mapping with IN_ORDER, where nothing but positions changes: repeat() offers the
+     * next `count` slots again as they stand, reclaim() counts what came back. After one lap of add(). */
+    void (*repeat)(struct vq *, uint32_t count);
+    uint32_t (*reclaim)(struct vq *);
     bool (*kick_needed)(struct vq *);
     bool (*calls_on)(struct vq *); /* true: something was used meanwhile, look again */
     void (*calls_off)(struct vq *);
@@ -213,6 +217,24 @@ struct copied {
     uint16_t flags;
 };
 void chain_begin(struct vq *q, struct chain *chain, uint16_t head);
+/* A chain of one plain descriptor, as most are; false: walk it. */
+static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint32_t len,
+                                uint16_t flags) {
+    uint8_t *host = memory_translate(q->memory, addr, len);
+    if (UNLIKELY(flags & (DESC_NEXT | DESC_INDIRECT)) || UNLIKELY(!host) || UNLIKELY(!len)) return false;
+    uint16_t in = (flags & DESC_WRITE) != 0;
+    struct span *span = q->dev.arena + q->dev.arena_used++;
+    *span = (struct span){host, len};
+    chain->spans = span;
+    chain->readable = in ? 0 : len;
+    chain->writable = in ? len : 0;
+    chain->out = !in;
+    chain->in = in;
+    chain->id = chain->head = head;
+    chain->slots = chain->descriptors = 1;
+    chain->indirect = chain->reason = 0;
+    return true;
+}
 /* One descriptor that is not INDIRECT. SOUND also where chain->reason was set: walk on, then hand back. */
 enum reason chain_element(struct vq *q, struct chain *chain, const struct copied *d);
 /* One INDIRECT descriptor: the whole table. */

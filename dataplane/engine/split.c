@@ -154,6 +154,44 @@ static uint32_t split_collect(struct vq *q, struct returned *out, uint32_t count
     return n;
 }
 
+/* Descriptors and available entries stand from the lap before: only the index moves. */
+static void split_repeat(struct vq *q, uint32_t count) {
+    struct driver_half *drv = &q->drv;
+    uint32_t mask = q->size - 1;
+    uint16_t first = drv->free_head;
+    for (uint32_t i = 0; i < count; i++) {
+        struct flight *f = &drv->flight[(first + i) & mask];
+        f->position = drv->added + i;
+        f->live = true;
+    }
+    own16(&drv->free_head, (uint16_t)((first + count) & mask));
+    drv->add_at = (drv->add_at + count) & mask;
+    own16(&drv->avail_idx, (uint16_t)(drv->avail_idx + count));
+    count_put(&drv->free, drv->free - count);
+    count_put(&drv->added, drv->added + count);
+    operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
+}
+
+static uint32_t split_reclaim(struct vq *q) {
+    struct driver_half *drv = &q->drv;
+    uint32_t mask = q->size - 1, n = (uint16_t)(acquire16(drv->door, used_idx(q)) - drv->last_used);
+    if (n == 0 || drv->broken) return 0;
+    if (n > drv->published - drv->collected) {
+        driver_broken(q, USED_JUMP);
+        return 0;
+    }
+    uint16_t first = (uint16_t)((drv->free_tail + 1) & mask);
+    for (uint32_t i = 0; i < n; i++) drv->flight[(first + i) & mask].live = false;
+    drv->free_tail = (uint16_t)((drv->free_tail + n) & mask);
+    drv->collect_at = (drv->collect_at + n) & mask;
+    drv->batch_left = 0;
+    count_put(&drv->free, drv->free + n);
+    own16(&drv->last_used, (uint16_t)(drv->last_used + n));
+    count_set(&drv->collected, drv->collected + n);
+    operation(drv->door, EV_COLLECT, first, n, 0, drv->collected - n, drv->collected);
+    return n;
+}
+
 /* 2.7.7.2, 2.7.10.1: publish, then fence, then read; pairs with split_kicks_on(). */
 static bool split_kick_needed(struct vq *q) {
     struct driver_half *drv = &q->drv;
@@ -241,9 +279,13 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     uint64_t position = dev->seen;
     uint32_t n;
     for (n = 0; n < count && chain_fits(q); n++) {
-        enum reason reason = heads[n] >= q->size      ? HEAD_OUT_OF_RANGE
-                             : dev->taken[heads[n]] ? DUPLICATE_HEAD
-                                                    : take_chain(q, &chains[n], heads[n], addr[n], word[n]);
+        enum reason reason = SOUND;
+        if (UNLIKELY(heads[n] >= q->size))
+            reason = HEAD_OUT_OF_RANGE;
+        else if (UNLIKELY(dev->taken[heads[n]]))
+            reason = DUPLICATE_HEAD;
+        else if (!chain_single(q, &chains[n], heads[n], addr[n], (uint32_t)word[n], (uint16_t)(word[n] >> 32)))
+            reason = take_chain(q, &chains[n], heads[n], addr[n], word[n]);
         if (UNLIKELY(reason)) {
             device_broken(q, reason);
             break;
@@ -337,6 +379,6 @@ static void split_start(struct vq *q, uint16_t index, uint16_t wrap) {
 }
 
 const struct ring_ops split_ops = {
-    split_add,  split_publish,  split_collect, split_kick_needed, split_calls_on, split_calls_off, split_next,
+    split_add,  split_publish,  split_collect, split_repeat, split_reclaim, split_kick_needed, split_calls_on, split_calls_off, split_next,
     split_complete, split_flush, split_call_needed, split_kicks_on, split_kicks_off, split_start,
 };

@@ -85,14 +85,11 @@ size_t trace_read(const struct trace *trace, int side, uint64_t *position, struc
 }
 
 bool frame_wanted(struct frame_log *log) {
-    if (flag_get(&log->on)) {
-        if (log->until_next == 0) {
-            uint32_t sample = flag_get(&log->sample);
-            log->until_next = sample ? sample - 1 : 0;
-            return true;
-        }
-        log->until_next--;
+    if (flag_get(&log->on) && log->until_next == 0) {
+        log->until_next = flag_get(&log->sample) - 1;
+        return true;
     }
+    if (log->until_next) log->until_next--;
     count_add(&log->passed_over, 1);
     return false;
 }

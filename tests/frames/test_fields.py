@@ -1,0 +1,224 @@
+"""Field places: equal to tshark's where both name the field, and whole whatever the bytes."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import struct
+import subprocess
+from collections import Counter
+from importlib.resources import as_file, files
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from capture.columns import summary
+from capture.fields import Field, from_json, printable, to_json, walk
+from capture.play import MIX, load_mix
+from capture.worker import load
+
+load()
+
+from capture.fieldmap import DEPTH, _tidy, dissect  # noqa: E402
+
+#: Leaves that tshark does not name, and why: it shows the flags as part of a word; reads DHCP's chaddr as
+#: address and padding; does not look into the first fragment of a datagram.
+OTHERWISE = {"VXLAN/flags", "VXLAN/reserved1", "BOOTP/chaddr"}
+
+
+def places(value: Any, found: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Every (byte, length) that tshark gives a field."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if name.endswith("_raw"):
+                for item in inner if inner and isinstance(inner[0], list) else [inner]:
+                    if isinstance(item, list) and len(item) > 2:
+                        found.add((item[1], item[2]))
+            else:
+                places(inner, found)
+    elif isinstance(value, list):
+        for inner in value:
+            places(inner, found)
+    return found
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="tshark is not installed")
+def test_places_are_those_of_tshark() -> None:
+    with as_file(files("capture").joinpath(MIX)) as path:
+        run = subprocess.run(
+            ["tshark", "-r", str(path), "-T", "json", "-x", "--no-duplicate-keys"],
+            capture_output=True,
+            check=True,
+        )
+    checked = 0
+    other: Counter[str] = Counter()
+    for frame, theirs in zip(load_mix(), json.loads(run.stdout), strict=True):
+        layers = dissect(frame.data)
+        if any(field.kind == "note" for _, field in walk(layers)):
+            continue
+        found = places(theirs["_source"]["layers"], set())
+
+        fragment = summary(frame.data).protocol.endswith("fragment")
+        for layer in layers:
+            for _, field in walk(layer.children):
+                if field.children or field.bit_start % 8 or field.bit_length % 8:
+                    continue
+                name = f"{layer.name}/{field.name}"
+                if (field.byte_start, field.bit_length // 8) in found:
+                    checked += 1
+                elif not (fragment and layer.name in ("UDP", "Raw")) and name not in OTHERWISE:
+                    other[name] += 1
+    assert not other
+    assert checked > 12_000
+
+
+def assert_whole(fields: tuple[Field, ...], first: int, last: int, top: bool = False) -> None:
+    """Fields stand side by side from `first` to `last` and print safely."""
+    at = first
+    for field in fields:
+        assert field.bit_start == at
+        assert field.bit_length > 0 or (top and field.kind in ("layer", "note"))
+        assert printable(field.name) == field.name
+        assert printable(field.text) == field.text
+        at += field.bit_length
+        if field.children:
+            assert_whole(field.children, field.bit_start, at)
+    assert at == last
+
+
+def test_every_frame_of_the_mix_is_whole() -> None:
+    for frame in load_mix():
+        layers = dissect(frame.data, frame.net_header)
+        if frame.net_header:
+            assert_whole(layers[:1], 0, 96)
+        assert_whole(layers[len(frame.net_header) > 0 :], 0, len(frame.data) * 8, top=True)
+
+
+def test_mutated_and_cut_frames_are_whole() -> None:
+    dice = random.Random(7)
+    frames = [frame.data for frame in load_mix() if len(frame.data) < 400]
+    for _ in range(1500):
+        data = bytearray(dice.choice(frames))
+        for _ in range(dice.randrange(6)):
+            data[dice.randrange(12, len(data))] = dice.choice((0, 255, dice.randrange(256)))
+        del data[dice.randrange(len(data) + 1) :]
+        assert_whole(dissect(bytes(data)), 0, len(data) * 8, top=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=120), st.sampled_from([b"", b"\x08\0", b"\x86\xdd", b"\x08\x06", b"\x81\0"]))
+def test_any_bytes_are_whole(data: bytes, kind: bytes) -> None:
+    data = bytes(12) + kind + data
+    assert_whole(dissect(data), 0, len(data) * 8, top=True)
+
+
+def test_compressed_names_keep_their_own_bytes() -> None:
+    """The answer's name is the pointer's two bytes, though its text is the whole name."""
+    answers = [
+        field
+        for frame in load_mix()
+        for _, field in walk(dissect(frame.data))
+        if field.name == "rrname" and "web.example.net" in field.text
+    ]
+    assert answers
+    assert {field.bit_length for field in answers} == {16}
+
+
+def test_records_of_an_answer_stand_side_by_side() -> None:
+    """Field sizes as tshark gives them; rdata has its place although scapy forgets rdlen."""
+    answers = b"".join(
+        b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 60, len(rdata)) + rdata
+        for kind, rdata in (
+            (16, b"\x05hello\x05world"),
+            (15, b"\0\x0a\x02mx\xc0\x0c"),
+            (1, bytes([192, 0, 2, 1])),
+        )
+    )
+    message = struct.pack("!HHHHHH", 1, 0x8180, 1, 3, 0, 0) + b"\x07example\x03com\0\0\xff\0\1" + answers
+    udp = struct.pack("!HHHH", 53, 4000, 8 + len(message), 0) + message
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + bytes(8)
+    layers = dissect(bytes(12) + b"\x08\0" + ip + udp)
+    found = [
+        (field.name, field.text, field.bit_length // 8)
+        for _, field in walk(layers)
+        if field.name in ("rdata", "exchange", "preference")
+    ]
+    assert found == [
+        ("rdata", "hello, world", 12),
+        ("preference", "10", 2),
+        ("exchange", "mx.example.com.", 5),
+        ("rdata", "192.0.2.1", 4),
+    ]
+    assert not [field for _, field in walk(layers) if field.name == "not dissected"]
+
+
+def test_equal_records_have_places_of_their_own() -> None:
+    question = b"\x05local\0\0\x0c\0\1"
+    message = struct.pack("!HHHHHH", 0, 0, 3, 0, 0, 0) + question * 3
+    udp = struct.pack("!HHHH", 5353, 5353, 8 + len(message), 0) + message
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + bytes(8)
+    layers = dissect(bytes(12) + b"\x08\0" + ip + udp)
+    starts = [field.byte_start for _, field in walk(layers) if field.name == "DNS Question Record"]
+    assert starts == [54, 54 + len(question), 54 + 2 * len(question)]
+
+
+def test_fields_are_cut_to_their_layer_and_made_contiguous() -> None:
+    inner = (Field("inner", "", 16, 8), Field("inner", "", 24, 8))
+    loose = [
+        Field("a", "", 8, 8),
+        Field("b", "", 12, 20, "field", inner),
+        Field("c", "", 40, 80),
+        Field("d", "", 200, 8),
+    ]
+    made = _tidy(loose, 0, 64, "layer")
+    assert [(field.name, field.bit_start, field.bit_length) for field in made] == [
+        ("not dissected", 0, 8),
+        ("a", 8, 8),
+        ("b", 16, 16),
+        ("not dissected", 32, 8),
+        ("c", 40, 24),
+    ]
+    assert_whole(made, 0, 64)
+
+
+def test_a_header_that_contradicts_itself_is_not_read_on() -> None:
+    broken = [frame.data for frame in load_mix() if frame.data[12:15] == b"\x08\0\x43"]
+    (data,) = broken
+    layers = dissect(data)
+    assert [layer.name for layer in layers] == ["Ethernet", "IP", "malformed"]
+    assert layers[2].text == "IP header of 12 bytes; read no further"
+
+
+def test_depth_is_bounded() -> None:
+    layers = dissect(bytes(12) + b"\x81\0\0\1" * 1000)
+    assert len(layers) == DEPTH + 1
+    assert layers[-1].text == f"more than {DEPTH} layers"
+
+
+LEAVES = st.builds(Field, st.text("ab ", max_size=3), st.text("xyz"), st.integers(0, 99), st.integers(0, 99))
+
+
+def layer_of(children: list[Field]) -> Field:
+    return Field("layer", "", 0, 99, "layer", tuple(children))
+
+
+@given(st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3).map(layer_of), max_leaves=8))
+def test_json_and_back(field: Field) -> None:
+    assert from_json(json.loads(json.dumps(to_json(field)))) == field
+
+
+@pytest.mark.parametrize(
+    "value", [None, [], ["a"], ["a", "b", "0", 8, "field", []], ["a", "b", 0, 8, "field", [1]]]
+)
+def test_json_of_another_shape_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="not a field"):
+        from_json(value)
+
+
+def test_nothing_that_does_not_print_passes() -> None:
+    assert printable("a\x1b[31m\x7f\x9b\u202e\u2400\n") == "a.[31m.???."
+    assert printable(bytes(range(256))).isprintable()
+    assert printable("x" * 9, 4) == "xxxx"
