@@ -158,7 +158,7 @@ static void classify_descriptors(struct rows *r, struct vq *q, const struct queu
     mark_range(r, q, h, place, from, middle, completed);
 }
 
-static void classify_rings(struct rows *r, struct vq *q, const struct queue_header *h) {
+static void classify_rings(struct rows *r, struct vq *q, const struct queue_header *h, uint64_t completed) {
     uint32_t n = q->size, mask = n - 1;
     bool ordered = count_peek(&q->drv.reordered) == 0 || h->exact;
     for (uint32_t i = 0; i < n; i++) {
@@ -172,10 +172,11 @@ static void classify_rings(struct rows *r, struct vq *q, const struct queue_head
             r->avail_label[i] = ordered && k < h->published_before ? LABEL_STABLE : LABEL_IN_FLUX;
 
         uint64_t j = h->used_before - 1 - ((h->used_before + q->start_index - 1 - i) & mask);
-        if (j >= h->used_before) /* never written, or about to be for the first time */
-            r->used_label[i] = h->used_before == h->published_after ? LABEL_FREE : LABEL_IN_FLUX;
-        else if (j + n < h->published_after)
+        bool rewritten = j + n < completed; /* in the first lap j lies below 0, and j + n wraps back */
+        if (rewritten)
             r->used_label[i] = h->exact ? LABEL_STABLE : LABEL_IN_FLUX;
+        else if (j >= h->used_before)
+            r->used_label[i] = LABEL_FREE;
         else
             r->used_label[i] = r->used_label[i] ? LABEL_SKIPPED : LABEL_STABLE;
     }
@@ -262,7 +263,7 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
         memset(r.owner, OWNER_FREE, q->size);
         memset(r.label, LABEL_FREE, q->size);
         classify_descriptors(&r, q, h, pair->places, completed);
-        if (!q->packed) classify_rings(&r, q, h);
+        if (!q->packed) classify_rings(&r, q, h, completed);
         second_pass(&r, q);
         end = copy_tables(&r, q, h, pair->places);
         h->exact = exact && resting(pair);

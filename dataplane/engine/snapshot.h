@@ -4,10 +4,10 @@
  * counts of buffers, loaded before and after the copy, tell which rows nobody could have written meanwhile.
  *   descriptors of buffer k: not rewritten from publish to collect:  [collected_after, published_before)
  *   available entries: likewise
- *   used element j: written before used passes j, overwritten by j + size, which must be published first:
- *                                                                  [published_after - size, used_before)
- *   packed: the device writes used elements over descriptors, from `completed` on: those between
- *           used_before and completed_after are in flux as well
+ *   used element j: written before used passes j, overwritten by j + size, of which the device says so in
+ *   `completed` before it begins:                                  [completed_after - size, used_before)
+ *   packed: the device writes used elements over descriptors: buffers in [used_before, completed_after) are
+ *   in flux as well
  * Buffers that came back out of order break the first rule; then only a resting pair gives stable rows.
  *
  * In the caller's buffer: the header, then for a whole snapshot of N slots: desc 16 N, buffer 8 N; split:

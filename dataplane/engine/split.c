@@ -303,8 +303,8 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
 
 static void write_used(struct vq *q, uint16_t at, const struct done *done) {
     uint32_t *elem = used_elem(q, at & (q->size - 1));
-    store32(q->dev.door, elem, done->id);
-    store32(q->dev.door, elem + 1, done->length);
+    release32(q->dev.door, elem, done->id); /* behind `completed`: see split_complete() */
+    release32(q->dev.door, elem + 1, done->length);
     if (q->in_order) own8(q->dev.skipped + (at & (q->size - 1)), 0);
 }
 
@@ -312,6 +312,8 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
     struct device_half *dev = &q->dev;
     uint16_t at = dev->used_idx;
     if (count == 0) return;
+    /* Said before it is done: the snapshot must know which elements may be written over from here on. */
+    count_set(&dev->completed, dev->completed + count);
     if (batch && q->in_order) {
         /* 2.7.9: one element for all, at the place of the first, naming the last */
         write_used(q, at++, &done[count - 1]);
@@ -321,7 +323,6 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
     for (uint32_t i = 0; i < count; i++) dev->taken[done[i].id] = 0;
     own16(&dev->used_idx, at);
     count_put(&dev->holding, dev->holding - count);
-    count_put(&dev->completed, dev->completed + count);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }
 
