@@ -104,25 +104,26 @@ static void tell_broken(struct side *device) {
 
 /* ---- the device's turn --------------------------------------------------------------------------------- */
 
+static uint32_t serve(struct side *side, struct vq *q) {
+    if (!flag_get(&q->enabled)) return 0;
+    side->door.queue = q->index;
+    count_add(&q->dev.turns, 1);
+    if (q->dev.broken) {
+        tell_broken(side);
+        return 0;
+    }
+    if (q->role == ROLE_TRANSMIT) return net_transmit(side, q);
+    return q->role == ROLE_RECEIVE ? net_receive(side, q) : control_answer(side, q);
+}
+
+/* What the driver asks and sends comes first, so that an answer never overtakes its question. */
 uint32_t device_turn(struct side *side) {
     struct pair *pair = side->pair;
     uint32_t moved = 0;
     side->port.pairs = flag_get(&pair->pairs);
-    for (uint32_t i = 0; i < pair->queues; i++) {
-        struct vq *q = &pair->queue[i];
-        if (!flag_get(&q->enabled)) continue;
-        side->door.queue = q->index;
-        count_add(&q->dev.turns, 1);
-        if (q->dev.broken) {
-            tell_broken(side);
-            continue;
-        }
-        if (q->role == ROLE_TRANSMIT)
-            moved += net_transmit(side, q);
-        else if (q->role == ROLE_RECEIVE)
-            moved += net_receive(side, q);
-        else
-            moved += control_answer(side, q);
-    }
+    for (uint32_t i = pair->queues; i-- > 0;)
+        if (pair->queue[i].role != ROLE_RECEIVE) moved += serve(side, &pair->queue[i]);
+    for (uint32_t i = 0; i < pair->queues; i++)
+        if (pair->queue[i].role == ROLE_RECEIVE) moved += serve(side, &pair->queue[i]);
     return moved;
 }

@@ -303,28 +303,18 @@ static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, 
     uint16_t slot = head;
     chain_begin(q, chain, head);
     for (;;) {
-        uint16_t flags = word_flags(word);
-        struct copied d = {addr, (uint32_t)word, flags};
-        enum reason reason;
+        struct copied d = {addr, (uint32_t)word, word_flags(word)};
         chain->slots++;
         chain->id = word_id(word); /* the last one counts (2.8.13) */
-        if (UNLIKELY(flags & DESC_INDIRECT)) {
-            /* 2.8.7: a buffer is either a list or one table */
-            reason = chain->slots > 1 ? INDIRECT_NEXT : chain_table(q, chain, &d);
-            break;
-        }
-        reason = chain_element(q, chain, &d);
-        if (reason || !(flags & DESC_NEXT)) {
-            if (reason) return reason;
-            break;
-        }
+        if (UNLIKELY(d.flags & DESC_INDIRECT)) /* 2.8.7: a buffer is either a list or one table */
+            return chain->slots > 1 ? INDIRECT_NEXT : chain_table(q, chain, &d);
+        enum reason reason = chain_element(q, chain, &d);
+        if (reason || !(d.flags & DESC_NEXT)) return reason;
         if (dev->slots_out + chain->slots >= q->size) return CHAIN_LOOP;
         advance(q, &slot, 1);
         addr = load64(dev->door, q->desc + 2 * slot);
         word = load64(dev->door, q->desc + 2 * slot + 1);
-        if (!(word_flags(word) & DESC_NEXT)) chain->id = word_id(word);
     }
-    return SOUND;
 }
 
 static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) {

@@ -1,0 +1,230 @@
+"""Takes the pictures of README: real runs, the same on every machine.
+
+A picture is made of a real pair that rests: its two sides are stepped turn by turn, so that every run ends
+in the same rings. Only the clock is replaced, so that rates and times do not depend on the machine.
+
+    python screenshots/take.py            writes the pictures beside this file
+    python screenshots/take.py --check    exit 1 where the code would draw one differently
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from capture.play import load_mix
+from dataplane.pair import Pair, PlayFrame
+from dataplane.records import TO_DEVICE, Side
+from dataplane.snapshot import Snapshot
+from dataplane.source import START, Cursor, Events, Frames, RingSource
+from inspector.app import RingscopeApp
+from inspector.messages import Ticked
+
+HERE = Path(__file__).parent
+_EPOCH = 1_790_000_000_000_000_000
+_BEAT = 66_666_667  #: ns between two readings
+_FONT = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
+
+Play = Callable[[Pilot[Any], "Posed"], Awaitable[None]]
+
+
+class Posed:
+    """A pair at rest behind a clock that moves one beat a reading, shown as if it ran at that pace."""
+
+    def __init__(self, pair: Pair, state: str = "running") -> None:
+        self.pair = pair
+        self.control = pair.control
+        self.probe = pair.probe
+        self.identity = pair.identity
+        self.beats = 0
+        self._state = state
+
+    def advance(self, driver: int = 0, device: int = 0, *, unit: str = "turn") -> None:
+        """Steps the driver, then the device."""
+        for side, count in ((Side.DRIVER, driver), (Side.DEVICE, device)):
+            if count:
+                self.pair.step(side, unit, count)  # type: ignore[arg-type]
+
+    def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
+        now = _EPOCH + self.beats * _BEAT
+        self.beats += 1
+        real = self.pair.snapshot(whole)
+        queues = tuple(replace(queue, time=now, duration=12_000) for queue in real.queues)
+        return replace(real, time=now, queues=queues, state=self._state)
+
+    def events(self, since: Cursor = START) -> Events:
+        events = self.pair.events(since)
+        rows = events.rows.copy()
+        rows["time"] = _EPOCH + rows["number"] * 9_000
+        return replace(events, rows=rows)
+
+    def frames(self, since: Cursor = START) -> Frames:
+        frames = self.pair.frames(since)
+        rows = frames.rows.copy()
+        rows["time"] = _EPOCH + rows["number"] * 3_137_000
+        return replace(frames, rows=rows)
+
+    def memory(self, address: int, length: int) -> bytes:
+        return self.pair.memory(address, length)
+
+    def close(self) -> None:
+        self.pair.close()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: what runs, at which size, and what is done before it is taken."""
+
+    name: str
+    size: tuple[int, int]
+    pair: Callable[[], Pair]
+    play: Play
+
+
+async def look(pilot: Pilot[Any], posed: Posed, beats: int = 1) -> None:
+    """Reads the pair `beats` times and shows each reading."""
+    app = pilot.app
+    assert isinstance(app, RingscopeApp)
+    for _ in range(beats):
+        tick = replace(app.session.pull(), hertz=15.0, missed=0)
+        app.session.tick = tick
+        app.post_message(Ticked(tick))
+        await pilot.pause()
+
+
+def _mix(layout: str, **options: Any) -> Pair:
+    pair = Pair(layout=layout, frozen=True, **options)  # type: ignore[arg-type]
+    pair.play(PlayFrame(f.offset_ns, f.direction, f.data, f.net_header) for f in load_mix())
+    return pair
+
+
+def _outgoing(layout: str) -> Pair:
+    """What the mix sends to the device, as fast as the rings take it."""
+    pair = Pair(layout=layout, frozen=True)  # type: ignore[arg-type]
+    pair.play(
+        PlayFrame(f.offset_ns, f.direction, f.data, f.net_header)
+        for f in load_mix()
+        if f.direction == TO_DEVICE
+    )
+    return pair
+
+
+def _flood(layout: str) -> Pair:
+    pair = Pair(layout=layout, frozen=True, start_index=40)  # type: ignore[arg-type]
+    pair.flood(sample=1)
+    return pair
+
+
+async def _in_three_states(pilot: Pilot[Any], posed: Posed) -> None:
+    """Buffers available, in use and used at once: the driver is ahead, the device in the middle of its work."""
+    for beat in range(90):
+        if beat % 7 < 4:
+            posed.advance(driver=1 + beat // 30, device=1 + beat // 30)
+        await look(pilot, posed)
+    posed.advance(driver=3)
+    await look(pilot, posed)
+    _until_holding(posed, queue=1)
+    await look(pilot, posed, 2)
+
+
+def _until_holding(posed: Posed, queue: int) -> None:
+    """Steps the device until it has used some buffers of a queue and holds others."""
+    for _ in range(400):
+        posed.advance(device=1, unit="operation")
+        q = posed.pair.snapshot(()).queue(queue)
+        if q.used > q.collected and q.seen > q.used:
+            return
+    raise RuntimeError("the device never held buffers with others used")
+
+
+async def rings(pilot: Pilot[Any], posed: Posed) -> None:
+    await look(pilot, posed)
+    await pilot.press("right_square_bracket")
+    await _in_three_states(pilot, posed)
+
+
+async def packets(pilot: Pilot[Any], posed: Posed) -> None:
+    for _ in range(40):
+        posed.advance(driver=2, device=2)
+        await look(pilot, posed)
+    await pilot.press("2")
+    await look(pilot, posed)
+    await pilot.press("f")
+    await pilot.press("slash", *"example", "enter")
+    await _settled(pilot, posed)
+
+
+async def _settled(pilot: Pilot[Any], posed: Posed) -> None:
+    """Gives the dissector, a process of its own, the time it needs."""
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        await pilot.pause()
+        if "Domain Name" in pilot.app.export_screenshot():
+            break
+    await look(pilot, posed)
+
+
+PICTURES = (
+    Picture("rings-split", (140, 44), lambda: _outgoing("split"), rings),
+    Picture("rings-packed", (140, 44), lambda: _flood("packed"), rings),
+    Picture("packets", (140, 44), lambda: _mix("split"), packets),
+    Picture("rings-small", (80, 24), lambda: _outgoing("split"), rings),
+)
+
+
+def plain(svg: str) -> str:
+    """Without the web font, which no picture in a page may fetch, and with a name of its own."""
+    svg = re.sub(r"@font-face\s*{[^}]*}", "", svg)
+    svg = re.sub(r"font-family:\s*[^;]*;", f"font-family: {_FONT};", svg)
+    svg = re.sub(r"terminal-\d+", "terminal-0", svg)
+    return re.sub(r"[ \t]+\n", "\n", svg).strip() + "\n"
+
+
+async def draw(picture: Picture) -> str:
+    """The picture as SVG."""
+    pair = picture.pair()
+    posed = Posed(pair)
+    assert isinstance(posed, RingSource)
+    pair.start()
+    app = RingscopeApp(posed, hertz=1e-3)
+    app.feed.start = lambda: None  # type: ignore[method-assign]  # this script keeps the beat
+    try:
+        async with app.run_test(size=picture.size) as pilot:
+            await picture.play(pilot, posed)
+            await pilot.pause()
+            return plain(app.export_screenshot(title=f"ringscope · {picture.name}"))
+    finally:
+        pair.close()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="take the pictures of README")
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("names", nargs="*", help="only these")
+    options = parser.parse_args()
+    stale = []
+    for picture in PICTURES:
+        if options.names and picture.name not in options.names:
+            continue
+        svg = asyncio.run(draw(picture))
+        path = HERE / f"{picture.name}.svg"
+        if not options.check:
+            path.write_text(svg, encoding="utf-8")
+            print(f"{path.name}: {len(svg):,} bytes")
+        elif not path.exists() or path.read_text(encoding="utf-8") != svg:
+            stale.append(path.name)
+    if options.check:
+        print(f"stale: {', '.join(stale)}; run python screenshots/take.py" if stale else "pictures are fresh")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
