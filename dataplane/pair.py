@@ -60,6 +60,7 @@ DEFAULT_FEATURES = f.mask(
 _ALSO_OFFERED = f.mask(f.F_IN_ORDER, f.NET_F_CTRL_RX_EXTRA, f.NET_F_HOST_UFO, f.NET_F_GUEST_UFO)
 
 PAIRS_MAX = 16
+CONTROL_SIZE = 64  #: descriptors of the control queue, whatever the others have
 _UNITS: dict[Unit, int] = {"store": 0, "operation": 1, "turn": 2}
 _LEVELS: tuple[TraceLevel, ...] = ("off", "operations", "stores")
 _FLOOD_SAMPLE = 4096  #: of a flood one frame in so many is logged, unless asked otherwise
@@ -158,7 +159,7 @@ class Pair:
         self._engine = Engine(
             pairs=queue_pairs,
             size=queue_size,
-            control_size=min(queue_size, 64),
+            control_size=CONTROL_SIZE,
             mtu=mtu,
             offered=offered,
             start_index=start_index,

@@ -40,7 +40,7 @@ enum reason chain_element(struct vq *q, struct chain *chain, const struct copied
 static uint64_t table_word(struct door *door, const uint8_t *at) {
     if (LIKELY(((uintptr_t)at & 7) == 0)) return load64(door, (const uint64_t *)(const void *)at);
     uint64_t word = 0;
-    for (unsigned i = 0; i < 8; i++) word |= (uint64_t)peek8(at + i) << 8 * i;
+    for (unsigned i = 0; i < 8; i++) word |= (uint64_t)load8(door, at + i) << 8 * i;
     return word;
 }
 

@@ -71,15 +71,12 @@ static bool send_next(struct pair *pair, struct vq *q) {
     pair->control_host[ACK_AT] = 0xff;
     segs[out] = (struct seg){pair->control_address + ACK_AT, 1};
     struct buffer b = {segs, out, 1, false, 0};
-    if (out + 1u > q->size) {
-        b.table = q->indirect;
-        if (!q->indirect && out == 2) { /* class, command and data stand together anyway */
-            segs[0].length += segs[1].length;
-            segs[1] = segs[2];
-            b.out = 1;
-        }
+    if (q->size < 3 && out == 2) { /* class, command and data stand together anyway */
+        segs[0].length += segs[1].length;
+        segs[1] = segs[2];
+        b.out = 1;
     }
-    if (q->ops->add(q, &b, 1) == 0) { /* cannot fit: a queue of one descriptor without tables */
+    if (q->ops->add(q, &b, 1) == 0) { /* cannot fit: a queue of one descriptor */
         pthread_mutex_lock(&pair->command_lock);
         pair->command_answered = pair->command_first;
         pair->command_ack[pair->command_first % COMMANDS_MAX] = CTRL_ERR;

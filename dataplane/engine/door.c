@@ -2,13 +2,16 @@
 #include "store.h"
 
 static uint64_t read_old(const void *p, unsigned width) {
+    if (width == 1) return observe8(p);
     if (width == 2) return observe16(p);
     return width == 4 ? observe32(p) : observe64(p);
 }
 
 /* Release for every width: what is only relaxed on the fast path loses nothing by it. */
 static void perform(void *p, uint64_t value, unsigned width) {
-    if (width == 2)
+    if (width == 1)
+        publish8(p, (uint8_t)value);
+    else if (width == 2)
         publish16(p, (uint16_t)value);
     else if (width == 4)
         publish32(p, (uint32_t)value);

@@ -71,7 +71,7 @@ static void write_addr(struct vq *q, uint16_t slot, uint64_t addr) {
     struct shadow *shadow = &q->drv.shadow[slot];
     if (shadow->addr == addr) return;
     shadow->addr = addr;
-    store64(q->drv.door, q->desc + 2 * slot, addr);
+    release64(q->drv.door, q->desc + 2 * slot, addr); /* behind `collected`, for the snapshot */
 }
 
 /* The head of what publish() will show is held back; every other head is behind it. */
@@ -88,9 +88,9 @@ static void write_table(struct vq *q, uint16_t slot, uint16_t id, uint16_t flags
     uint32_t total = (uint32_t)b->out + b->in;
     uint64_t *table = q->drv.tables + 2 * TABLE_ENTRIES * slot;
     for (uint32_t i = 0; i < total; i++) {
-        store64(q->drv.door, table + 2 * i, b->segs[i].address);
-        store64(q->drv.door, table + 2 * i + 1,
-                packed_word(b->segs[i].length, 0, i >= b->out ? DESC_WRITE : 0));
+        release64(q->drv.door, table + 2 * i, b->segs[i].address);
+        release64(q->drv.door, table + 2 * i + 1,
+                  packed_word(b->segs[i].length, 0, i >= b->out ? DESC_WRITE : 0));
     }
     write_addr(q, slot, q->drv.tables_address + 16ull * TABLE_ENTRIES * slot);
     write_head(q, slot, packed_word(16 * total, id, flags | DESC_INDIRECT));
@@ -110,7 +110,7 @@ static void write_chain(struct vq *q, uint16_t head, uint16_t wrap, uint16_t id,
         if (i == 0)
             head_word = word;
         else
-            store64(q->drv.door, q->desc + 2 * slot + 1, word);
+            release64(q->drv.door, q->desc + 2 * slot + 1, word);
         wrap ^= advance(q, &slot, 1);
     }
     write_head(q, head, head_word);
@@ -175,6 +175,7 @@ static void packed_publish(struct vq *q) {
     if (before == drv->added) return;
     count_set(&drv->published, drv->added);
     release64(drv->door, drv->pending_at, drv->pending_word);
+    count_set(&drv->shown, drv->added);
     drv->pending_at = NULL;
     drv->unmoved += drv->slots_added;
     drv->slots_added = 0;
@@ -290,6 +291,7 @@ static bool packed_kick_needed(struct vq *q) {
 static bool packed_calls_on(struct vq *q) {
     struct driver_half *drv = &q->drv;
     event_on(q, drv->door, driver_event(q), drv->last_used, drv->used_wrap);
+    if (drv->batch_left) return true; /* the rest of a batch is not marked in the ring */
     if (drv->published == drv->collected) return false;
     return is_used(word_flags(acquire64(drv->door, q->desc + 2 * drv->last_used + 1)), drv->used_wrap);
 }
@@ -398,6 +400,7 @@ static void packed_flush(struct vq *q) {
     if (before == dev->completed) return;
     count_set(&dev->used, dev->completed);
     release64(dev->door, dev->pending_at, dev->pending_word);
+    count_set(&dev->shown, dev->completed);
     dev->pending_at = NULL;
     dev->unmoved += dev->slots_done;
     dev->slots_done = 0;

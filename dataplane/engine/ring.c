@@ -81,6 +81,8 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     count_put(&dev->holding, 0);
     drv->kick.answer = dev->call.answer = 0;
     count_set(&drv->published, 0);
+    count_set(&drv->shown, 0);
+    count_set(&dev->shown, 0);
     count_set(&drv->collected, 0);
     count_set(&dev->seen, 0);
     count_set(&dev->used, 0);

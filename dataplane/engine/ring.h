@@ -87,7 +87,9 @@ struct flight { /* one outstanding buffer, by head (split) or id (packed) */
 
 struct driver_half {
     struct door *door;
-    uint64_t published, collected, added; /* 64-bit counts of buffers */
+    /* 64-bit counts of buffers. `published` moves just before the store that publishes, `shown` just after:
+     * what stands in memory lies between the two. */
+    uint64_t published, shown, collected, added;
     uint64_t free;                        /* descriptors in no chain */
     uint16_t avail_idx, last_used;        /* split: free-running; packed: slots */
     uint16_t avail_wrap, used_wrap;
@@ -118,7 +120,7 @@ struct driver_half {
 
 struct device_half {
     struct door *door;
-    uint64_t seen, used, completed; /* 64-bit counts of buffers */
+    uint64_t seen, used, shown, completed; /* as above; `completed` moves before elements are written */
     uint16_t last_avail, used_idx;  /* split: free-running; packed: slots */
     uint16_t avail_wrap, used_wrap;
     uint16_t avail_cached;          /* split: avail.idx as last read */

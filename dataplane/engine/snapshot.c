@@ -136,9 +136,19 @@ static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32
     }
 }
 
+/* At rest, and out of order: the driver's own notes tell what is outstanding, the device's what it holds. */
+static void mark_flights(struct rows *r, struct vq *q, const struct queue_header *h) {
+    for (uint32_t id = 0; id < q->size; id++) {
+        const struct flight *f = &q->drv.flight[id];
+        if (!f->live || f->position >= h->published_after) continue;
+        uint8_t owner = q->dev.taken[id] ? OWNER_IN_USE : f->position < h->seen_after ? OWNER_USED : OWNER_AVAILABLE;
+        mark(r, q, f->position, f->head, f->slots, owner, LABEL_STABLE);
+    }
+}
+
 static void mark_range(struct rows *r, struct vq *q, const struct queue_header *h, const uint64_t *place,
                        uint64_t from, uint64_t to, uint64_t completed) {
-    bool ordered = count_peek(&q->drv.reordered) == 0 || h->exact;
+    bool ordered = count_peek(&q->drv.reordered) == 0;
     uint64_t n = q->size, at = from % n;
     for (uint64_t k = from; k < to; k++, at = at + 1 == n ? 0 : at + 1) {
         bool still = ordered && k < h->published_before &&
@@ -152,6 +162,10 @@ static void mark_range(struct rows *r, struct vq *q, const struct queue_header *
 static void classify_descriptors(struct rows *r, struct vq *q, const struct queue_header *h,
                                  const uint64_t *place, uint64_t completed) {
     uint64_t from = h->collected_after, to = h->published_after, middle = h->published_before;
+    if (count_peek(&q->drv.reordered) && h->exact) {
+        mark_flights(r, q, h);
+        return;
+    }
     if (to - from > q->size) from = to - q->size;
     if (middle < from) middle = from;
     mark_range(r, q, h, place, middle, to, completed);
@@ -217,14 +231,6 @@ static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h
     return at;
 }
 
-/* Of two counts that move, the one that follows is loaded first: collected, used, seen, published. */
-static void load_counts(struct vq *q, uint64_t *published, uint64_t *seen, uint64_t *used, uint64_t *collected) {
-    *collected = count_get(&q->drv.collected);
-    *used = count_get(&q->dev.used);
-    *seen = count_get(&q->dev.seen);
-    *published = count_get(&q->drv.published);
-}
-
 static bool resting(struct pair *pair) { return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0); }
 
 size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
@@ -244,10 +250,18 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->time = pair_now(pair);
     if (!q->desc) return sizeof *h;
     struct rows r = rows_at(q, to + sizeof *h);
-    load_counts(q, &h->published_before, &h->seen_before, &h->used_before, &h->collected_before);
+    /* Before the copy what stands in memory at least, after it what may stand there at most. */
+    h->collected_before = count_get(&q->drv.collected);
+    h->used_before = count_get(&q->dev.shown);
+    h->seen_before = count_get(&q->dev.seen);
+    h->published_before = count_get(&q->drv.shown);
     if (whole) copy_rows(&r, q, pair->places);
     uint64_t completed = count_get(&q->dev.completed);
-    load_counts(q, &h->published_after, &h->seen_after, &h->used_after, &h->collected_after);
+    /* Of two counts that move, the one that follows is loaded first. */
+    h->collected_after = count_get(&q->drv.collected);
+    h->used_after = count_get(&q->dev.used);
+    h->seen_after = count_get(&q->dev.seen);
+    h->published_after = count_get(&q->drv.published);
     h->exact = exact;
     areas(h, q);
     driver_state(&h->driver, pair, q);

@@ -13,11 +13,11 @@ static void write_desc(struct vq *q, uint16_t slot, uint64_t addr, uint64_t word
     struct shadow *shadow = &q->drv.shadow[slot];
     if (shadow->addr != addr) {
         shadow->addr = addr;
-        store64(q->drv.door, q->desc + 2 * slot, addr);
+        release64(q->drv.door, q->desc + 2 * slot, addr); /* behind `collected`, for the snapshot */
     }
     if (shadow->word != word) {
         shadow->word = word;
-        store64(q->drv.door, q->desc + 2 * slot + 1, word);
+        release64(q->drv.door, q->desc + 2 * slot + 1, word);
     }
 }
 
@@ -27,8 +27,8 @@ static void write_table(struct vq *q, uint16_t slot, const struct buffer *b) {
     for (uint32_t i = 0; i < total; i++) {
         uint16_t flags = (uint16_t)((i + 1 < total ? DESC_NEXT : 0) | (i >= b->out ? DESC_WRITE : 0));
         uint16_t next = (uint16_t)(i + 1 < total ? i + 1 : 0);
-        store64(q->drv.door, table + 2 * i, b->segs[i].address);
-        store64(q->drv.door, table + 2 * i + 1, split_word(b->segs[i].length, flags, next));
+        release64(q->drv.door, table + 2 * i, b->segs[i].address);
+        release64(q->drv.door, table + 2 * i + 1, split_word(b->segs[i].length, flags, next));
     }
     write_desc(q, slot, q->drv.tables_address + 16ull * TABLE_ENTRIES * slot,
                split_word(16 * total, DESC_INDIRECT, 0));
@@ -64,7 +64,7 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
         if (++drv->add_at == q->size) drv->add_at = 0;
         if (drv->avail_shadow[idx & mask] != head) {
             drv->avail_shadow[idx & mask] = head;
-            store16(drv->door, avail_ring(q, idx & mask), head);
+            release16(drv->door, avail_ring(q, idx & mask), head);
         }
         idx++;
         position++;
@@ -84,6 +84,7 @@ static void split_publish(struct vq *q) {
     if (before == drv->added) return;
     count_set(&drv->published, drv->added);
     release16(drv->door, avail_idx(q), drv->avail_idx);
+    count_set(&drv->shown, drv->added);
     operation(drv->door, EV_PUBLISH, 0, (uint32_t)(drv->added - before), 0, before, drv->added);
 }
 
@@ -333,6 +334,7 @@ static void split_flush(struct vq *q) {
     if (before == dev->completed) return;
     count_set(&dev->used, dev->completed);
     release16(dev->door, used_idx(q), dev->used_idx);
+    count_set(&dev->shown, dev->completed);
     operation(dev->door, EV_FLUSH, 0, (uint32_t)(dev->completed - before), 0, before, dev->completed);
 }
 

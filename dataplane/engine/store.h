@@ -71,11 +71,13 @@ static inline void own8(uint8_t *p, uint8_t v) { __atomic_store_n(p, v, __ATOMIC
 static inline uint8_t peek8(const uint8_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 
 /* The bare stores behind the slow path. */
+static inline void publish8(uint8_t *p, uint8_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void publish16(uint16_t *p, uint16_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void publish32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void publish64(uint64_t *p, uint64_t v) { __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 
 /* What an observer does: no door, since it never writes and belongs to no side. */
+static inline uint8_t observe8(const uint8_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline uint16_t observe16(const uint16_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline uint32_t observe32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
 static inline uint64_t observe64(const uint64_t *p) { return __atomic_load_n(p, __ATOMIC_ACQUIRE); }
@@ -105,6 +107,7 @@ static inline uint64_t observe64(const uint64_t *p) { return __atomic_load_n(p, 
         if (UNLIKELY(armed(d) & ARM_LOADS)) door_load(d, p, bits / 8);                                       \
         return v;                                                                                            \
     }
+DOOR_ACCESS(8)
 DOOR_ACCESS(16)
 DOOR_ACCESS(32)
 DOOR_ACCESS(64)
