@@ -10,7 +10,8 @@
 
 /* ---- driver -------------------------------------------------------------------------------------------- */
 
-uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const uint8_t *data, uint32_t length) {
+uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const uint8_t *data,
+                      uint32_t length) {
     if (length > COMMAND_BYTES) return 0;
     uint64_t ticket = 0;
     pthread_mutex_lock(&pair->command_lock);
@@ -202,7 +203,8 @@ uint32_t control_answer(struct side *device, struct vq *q) {
     for (uint16_t i = 0; i < chain.out && !chain.reason; i++) {
         uint32_t n = chain.spans[i].length;
         if (n > sizeof r.bytes - r.length) n = (uint32_t)sizeof r.bytes - r.length;
-        memcpy(r.bytes + r.length, chain.spans[i].host, n); /* fetched once: what is checked is what is obeyed */
+        memcpy(r.bytes + r.length, chain.spans[i].host,
+               n); /* fetched once: what is checked is what is obeyed */
         r.length += n;
     }
     uint8_t ack = CTRL_ERR;

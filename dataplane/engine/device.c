@@ -34,7 +34,8 @@ static uint64_t features_refused(const struct pair *pair) {
     if (!accepted(pair, F_VERSION_1)) return 1 + F_VERSION_1;
     if (accepted(pair, F_RING_PACKED) != pair->packed) return 1 + F_RING_PACKED;
     for (unsigned i = 0; i < sizeof required / sizeof required[0] && !pair->bare; i++)
-        if (accepted(pair, required[i].bit) && !(pair->accepted & required[i].needs)) return 1 + required[i].bit;
+        if (accepted(pair, required[i].bit) && !(pair->accepted & required[i].needs))
+            return 1 + required[i].bit;
     return 0;
 }
 
@@ -57,7 +58,7 @@ static bool status_legal(uint64_t old, uint8_t new) {
     const uint8_t known =
         STATUS_ACKNOWLEDGE | STATUS_DRIVER | STATUS_FEATURES_OK | STATUS_DRIVER_OK | STATUS_FAILED;
     uint8_t kept = (uint8_t)(old & ~STATUS_NEEDS_RESET); /* the device's own bit: not the driver's to keep */
-    if ((new & ~STATUS_NEEDS_RESET) & ~known || (new & kept) != kept) return false;
+    if ((new & ~STATUS_NEEDS_RESET) & ~known || (new &kept) != kept) return false;
     for (unsigned i = 0; i < sizeof steps / sizeof steps[0]; i++)
         if (new &steps[i].bit && !(new &steps[i].after)) return false;
     return !(new &STATUS_NEEDS_RESET) || old & STATUS_NEEDS_RESET;
@@ -82,7 +83,7 @@ void pair_write_status(struct pair *pair, uint8_t status) {
     else if (status_legal(old, status)) {
         if (status & STATUS_FEATURES_OK && !(old & STATUS_FEATURES_OK)) {
             count_set(&pair->refused, features_refused(pair));
-            if (pair->refused) status &= (uint8_t)~(STATUS_FEATURES_OK | STATUS_DRIVER_OK);
+            if (pair->refused) status &= (uint8_t) ~(STATUS_FEATURES_OK | STATUS_DRIVER_OK);
         }
         count_set(&pair->status, status | (old & STATUS_NEEDS_RESET));
     }

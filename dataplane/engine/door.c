@@ -44,8 +44,16 @@ void door_operation(struct door *door, enum event_kind kind, uint16_t slot, uint
                     uint64_t old, uint64_t new) {
     uint32_t mask = armed(door);
     if (mask & ARM_OPERATIONS) {
-        struct event event = {trace_take_number(door->trace), trace_now(door->trace), place, old, new,
-                              (uint8_t)kind, door->side, door->queue, slot, count};
+        struct event event = {trace_take_number(door->trace),
+                              trace_now(door->trace),
+                              place,
+                              old,
+                              new,
+                              (uint8_t)kind,
+                              door->side,
+                              door->queue,
+                              slot,
+                              count};
         trace_write(door->trace, &event);
     }
     if (mask & ARM_GATE) gate_arrive(door->gate, door->side, GATE_OPERATION, false);
@@ -53,7 +61,15 @@ void door_operation(struct door *door, enum event_kind kind, uint16_t slot, uint
 
 void door_note(struct door *door, enum event_kind kind, uint64_t place, uint64_t old, uint64_t new) {
     if (!(armed(door) & ARM_OPERATIONS)) return;
-    struct event event = {trace_take_number(door->trace), trace_now(door->trace), place, old, new,
-                          (uint8_t)kind, door->side, 0, 0, 0};
+    struct event event = {trace_take_number(door->trace),
+                          trace_now(door->trace),
+                          place,
+                          old,
+                          new,
+                          (uint8_t)kind,
+                          door->side,
+                          0,
+                          0,
+                          0};
     trace_write(door->trace, &event);
 }

@@ -71,7 +71,8 @@ uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct po
     }
     pool->stride = (frame + POOL_DATA + 63) & ~63u;
     pool->capacity = pool->stride - POOL_DATA;
-    /* The fixed mapping needs buffer i for slot i; any other path may want many buffers for one descriptor. */
+    /* The fixed mapping needs buffer i for slot i; any other path may want many buffers for one descriptor.
+     */
     pool->count = q->size < TABLE_ENTRIES && q->drv.path != PATH_FIXED ? TABLE_ENTRIES : q->size;
     return (uint64_t)pool->stride * pool->count;
 }
@@ -102,14 +103,9 @@ void driver_pool_close(struct pool *pool) {
 static bool plan(const struct vq *q, uint32_t length, uint32_t pieces, bool *own_header, bool *table) {
     *own_header = *table = false;
     switch (q->drv.path) {
-    case PATH_FIXED:
-        return pieces == 1;
-    case PATH_INDIRECT:
-        *own_header = *table = q->indirect;
-        break;
-    case PATH_CHAIN:
-        *own_header = pieces + 1 <= q->size;
-        break;
+    case PATH_FIXED: return pieces == 1;
+    case PATH_INDIRECT: *own_header = *table = q->indirect; break;
+    case PATH_CHAIN: *own_header = pieces + 1 <= q->size; break;
     case PATH_AUTO:
         *own_header = (pieces > 1 || length > 256) && q->size > 1;
         *table = q->indirect && pieces > 1;
@@ -269,8 +265,8 @@ static uint32_t refill(struct vq *q, struct pool *pool) {
 }
 
 /* Takes one frame apart: `back` holds its `n` used buffers. */
-static enum reason receive_one(struct side *side, const struct pool *pool, const struct returned *back, uint32_t n,
-                               const struct virtio_net_hdr *header, uint32_t *length) {
+static enum reason receive_one(struct side *side, const struct pool *pool, const struct returned *back,
+                               uint32_t n, const struct virtio_net_hdr *header, uint32_t *length) {
     uint32_t at = 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t skip = i ? 0 : NET_HEADER_LENGTH;
@@ -349,7 +345,8 @@ uint32_t driver_turn(struct side *side) {
     struct pair *pair = side->pair;
     if (UNLIKELY(flag_get(&pair->config_changed))) {
         flag_set(&pair->config_changed, 0);
-        if (count_get(&pair->net_status) & NET_S_ANNOUNCE && accepted(pair, F_NET_GUEST_ANNOUNCE)) announce(side);
+        if (count_get(&pair->net_status) & NET_S_ANNOUNCE && accepted(pair, F_NET_GUEST_ANNOUNCE))
+            announce(side);
     }
     uint32_t moved = 0, pairs = flag_get(&pair->pairs);
     side->port.pairs = pairs;

@@ -28,8 +28,7 @@ void gate_destroy(struct gate *gate) {
 static bool must_park(struct gate_side *s, enum gate_point point, bool idle) {
     if (s->to_turn && point != GATE_TURN) return false;
     switch (point) {
-    case GATE_STORE:
-        return s->unit == GATE_STORE && s->left == 0;
+    case GATE_STORE: return s->unit == GATE_STORE && s->left == 0;
     case GATE_OPERATION:
         if (s->unit != GATE_OPERATION) return false;
         if (s->left) {

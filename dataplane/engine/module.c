@@ -15,8 +15,7 @@
 #include "snapshot.h"
 
 typedef struct {
-    PyObject_HEAD
-    struct pair *pair;
+    PyObject_HEAD struct pair *pair;
 } Engine;
 
 static PyObject *os_error(void) { return PyErr_SetFromErrno(PyExc_OSError); }
@@ -48,26 +47,34 @@ static struct vq *any_queue(struct pair *pair, unsigned index) {
     return NULL;
 }
 
-/* ---- life ----------------------------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------------------------
+ */
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"pairs",   "size",    "control_size", "buffer_bytes", "mtu",         "queues",
-                            "scratch", "offered", "trace_events", "frame_bytes",  "start_index", "start_wrap",
-                            "path",    "packed",  "bare",         NULL};
-    struct pair_options o = {.pairs = 1, .size = 256, .control_size = 64, .buffer_bytes = 2048, .mtu = 1500,
-                             .queues = 1, .trace_events = 1 << 16, .frame_bytes = 1 << 26, .start_wrap = 1};
+    static char *names[] = {
+        "pairs",        "size",        "control_size", "buffer_bytes", "mtu",  "queues", "scratch", "offered",
+        "trace_events", "frame_bytes", "start_index",  "start_wrap",   "path", "packed", "bare",    NULL};
+    struct pair_options o = {.pairs = 1,
+                             .size = 256,
+                             .control_size = 64,
+                             .buffer_bytes = 2048,
+                             .mtu = 1500,
+                             .queues = 1,
+                             .trace_events = 1 << 16,
+                             .frame_bytes = 1 << 26,
+                             .start_wrap = 1};
     unsigned long long scratch = 0, offered = 0, events = o.trace_events, frames = o.frame_bytes;
     unsigned short index = 0, wrap = 1;
     unsigned path = PATH_AUTO;
     int packed = 0, bare = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHIpp", names, &o.pairs, &o.size, &o.control_size,
-                                     &o.buffer_bytes, &o.mtu, &o.queues, &scratch, &offered, &events, &frames,
-                                     &index, &wrap, &path, &packed, &bare))
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHIpp", names, &o.pairs, &o.size,
+                                     &o.control_size, &o.buffer_bytes, &o.mtu, &o.queues, &scratch, &offered,
+                                     &events, &frames, &index, &wrap, &path, &packed, &bare))
         return NULL;
     if (o.pairs < 1 || o.pairs > PAIRS_MAX || o.queues < 1 || o.queues > QUEUES_MAX || o.size < 1 ||
         o.size > QUEUE_SIZE_MAX || o.control_size < 1 || o.control_size > QUEUE_SIZE_MAX ||
-        o.buffer_bytes < 128 || o.buffer_bytes % 64 || path > PATH_DIRECT || o.buffer_bytes > 1 << 17 || o.mtu > 65535 ||
-        (!packed && ((o.size & (o.size - 1)) || (o.control_size & (o.control_size - 1))))) {
+        o.buffer_bytes < 128 || o.buffer_bytes % 64 || path > PATH_DIRECT || o.buffer_bytes > 1 << 17 ||
+        o.mtu > 65535 || (!packed && ((o.size & (o.size - 1)) || (o.control_size & (o.control_size - 1))))) {
         PyErr_SetString(PyExc_ValueError, "an option of the engine is out of range");
         return NULL;
     }
@@ -111,8 +118,8 @@ static PyObject *engine_close(Engine *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
-#define PAIR_OR_RETURN                                                                                        \
-    struct pair *pair = open_pair(self);                                                                      \
+#define PAIR_OR_RETURN                                                                                       \
+    struct pair *pair = open_pair(self);                                                                     \
     if (!pair) return NULL
 
 static PyObject *engine_write_status(Engine *self, PyObject *args) {
@@ -150,7 +157,8 @@ static PyObject *engine_start(Engine *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "ppp", &driver_polls, &device_polls, &frozen)) return NULL;
     PAIR_OR_RETURN;
     if (!pair->queue[0].desc || flag_get(&pair->running)) {
-        PyErr_SetString(PyExc_RuntimeError, pair->queue[0].desc ? "the pair runs already" : "no queue is set up");
+        PyErr_SetString(PyExc_RuntimeError,
+                        pair->queue[0].desc ? "the pair runs already" : "no queue is set up");
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS;
@@ -174,7 +182,8 @@ static PyObject *engine_run_inline(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- resting and stepping -------------------------------------------------------------------------------- */
+/* ---- resting and stepping --------------------------------------------------------------------------------
+ */
 
 static PyObject *engine_freeze(Engine *self, PyObject *unused) {
     (void)unused;
@@ -221,7 +230,8 @@ static PyObject *engine_trace(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- traffic --------------------------------------------------------------------------------------------- */
+/* ---- traffic ---------------------------------------------------------------------------------------------
+ */
 
 static PyObject *engine_log_frames(Engine *self, PyObject *args) {
     int on;
@@ -323,7 +333,8 @@ static PyObject *engine_reset_queue(Engine *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS;
     failed = pair_reset_queue(pair, index);
     Py_END_ALLOW_THREADS;
-    if (failed) return PyErr_Format(PyExc_RuntimeError, "queue %u was not reset: a side did not come to rest", index);
+    if (failed)
+        return PyErr_Format(PyExc_RuntimeError, "queue %u was not reset: a side did not come to rest", index);
     Py_RETURN_NONE;
 }
 
@@ -349,7 +360,8 @@ static PyObject *engine_inject(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------- */
+/* ---- reading ---------------------------------------------------------------------------------------------
+ */
 
 static PyObject *engine_room(Engine *self, PyObject *args) {
     unsigned index;
@@ -392,17 +404,20 @@ static PyObject *engine_info(Engine *self, PyObject *unused) {
     uint32_t arms = armed(&pair->driver.door);
 #define N(x) (unsigned long long)(x)
     return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:y#,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}", "offered",
-        N(pair->offered), "accepted", N(count_get(&pair->accepted)), "status", N(count_get(&pair->status)),
-        "refused", N(count_get(&pair->refused)), "mac", (const char *)mac, (Py_ssize_t)6, "net_status",
-        N(count_get(&pair->net_status)), "mtu", N(pair->mtu), "pairs_max", N(pair->pairs_max), "pairs",
-        N(flag_get(&pair->pairs)), "config_generation", N(count_get(&pair->config_generation)), "queues",
-        N(pair->queues), "running", N(flag_get(&pair->running)), "frozen", N(pair_frozen(pair)), "number",
+        "{s:K,s:K,s:K,s:K,s:y#,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K}",
+        "offered", N(pair->offered), "accepted", N(count_get(&pair->accepted)), "status",
+        N(count_get(&pair->status)), "refused", N(count_get(&pair->refused)), "mac", (const char *)mac,
+        (Py_ssize_t)6, "net_status", N(count_get(&pair->net_status)), "mtu", N(pair->mtu), "pairs_max",
+        N(pair->pairs_max), "pairs", N(flag_get(&pair->pairs)), "config_generation",
+        N(count_get(&pair->config_generation)), "queues", N(pair->queues), "running",
+        N(flag_get(&pair->running)), "frozen", N(pair_frozen(pair)), "number",
         N(count_get(&pair->trace.number)), "time", N(pair_now(pair)), "trace_level",
-        N(arms & ARM_JOURNAL ? 2 : arms & ARM_OPERATIONS ? 1 : 0), "frames_on", N(flag_get(&f->on)),
-        "frame_sample", N(flag_get(&f->sample)), "frames", N(count_get(&f->frames)), "frames_passed_over",
-        N(count_get(&f->passed_over)), "frame_bytes", N(count_get(&f->bytes)), "scratch",
-        N(pair->scratch_address), "wrong",
+        N(arms & ARM_JOURNAL      ? 2
+          : arms & ARM_OPERATIONS ? 1
+                                  : 0),
+        "frames_on", N(flag_get(&f->on)), "frame_sample", N(flag_get(&f->sample)), "frames",
+        N(count_get(&f->frames)), "frames_passed_over", N(count_get(&f->passed_over)), "frame_bytes",
+        N(count_get(&f->bytes)), "scratch", N(pair->scratch_address), "wrong",
         N(count_get(&pair->driver.port.wrong) + count_get(&pair->device.port.wrong)), "refused_frames",
         N(count_get(&pair->driver.port.refused) + count_get(&pair->device.port.refused)));
 #undef N
@@ -476,7 +491,8 @@ static PyObject *engine_poke(Engine *self, PyObject *args) {
     return pair ? PyBool_FromLong(ok) : NULL;
 }
 
-/* ---- the verbs by hand ------------------------------------------------------------------------------------ */
+/* ---- the verbs by hand ------------------------------------------------------------------------------------
+ */
 
 struct wire_seg { /* as Python packs it: "<QII" */
     uint64_t address;
@@ -549,10 +565,12 @@ static PyObject *engine_next(Engine *self, PyObject *args) {
     struct wire_seg *segs = calloc(n + 1, sizeof *segs);
     if (!segs) return PyErr_NoMemory();
     for (size_t i = 0; i < n; i++)
-        segs[i] = (struct wire_seg){memory_address(q->memory, c.spans[i].host), c.spans[i].length, i >= c.out};
-    PyObject *result = Py_BuildValue("(KIIIIIIy#)", (unsigned long long)c.position, (unsigned)c.id, (unsigned)c.head,
-                                     (unsigned)c.slots, (unsigned)c.descriptors, (unsigned)c.indirect,
-                                     (unsigned)c.reason, (const char *)segs, (Py_ssize_t)(n * sizeof *segs));
+        segs[i] =
+            (struct wire_seg){memory_address(q->memory, c.spans[i].host), c.spans[i].length, i >= c.out};
+    PyObject *result =
+        Py_BuildValue("(KIIIIIIy#)", (unsigned long long)c.position, (unsigned)c.id, (unsigned)c.head,
+                      (unsigned)c.slots, (unsigned)c.descriptors, (unsigned)c.indirect, (unsigned)c.reason,
+                      (const char *)segs, (Py_ssize_t)(n * sizeof *segs));
     free(segs);
     return result;
 }
@@ -626,21 +644,23 @@ static PyObject *engine_turn(Engine *self, PyObject *args) {
     return PyLong_FromUnsignedLong(moved);
 }
 
-/* ---- the module -------------------------------------------------------------------------------------------- */
+/* ---- the module
+ * -------------------------------------------------------------------------------------------- */
 
-#define METHOD(name, flags) {#name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL}
+#define METHOD(name, flags)                                                                                  \
+    { #name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL }
 static PyMethodDef methods[] = {
-    METHOD(close, METH_NOARGS),       METHOD(write_status, METH_VARARGS), METHOD(write_features, METH_VARARGS),
-    METHOD(setup, METH_NOARGS),       METHOD(start, METH_VARARGS),        METHOD(run_inline, METH_VARARGS),
-    METHOD(freeze, METH_NOARGS),      METHOD(run, METH_NOARGS),           METHOD(frozen, METH_NOARGS),
-    METHOD(step, METH_VARARGS),       METHOD(trace, METH_VARARGS),        METHOD(log_frames, METH_VARARGS),
-    METHOD(traffic, METH_VARARGS),    METHOD(rate, METH_VARARGS),         METHOD(mute, METH_VARARGS),
-    METHOD(command, METH_VARARGS),    METHOD(reset_queue, METH_VARARGS),  METHOD(announce, METH_NOARGS),
-    METHOD(inject, METH_VARARGS),     METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
-    METHOD(info, METH_NOARGS),        METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
-    METHOD(peek, METH_VARARGS),       METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
-    METHOD(collect, METH_VARARGS),    METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
-    METHOD(verb, METH_VARARGS),       METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),
+    METHOD(close, METH_NOARGS),    METHOD(write_status, METH_VARARGS), METHOD(write_features, METH_VARARGS),
+    METHOD(setup, METH_NOARGS),    METHOD(start, METH_VARARGS),        METHOD(run_inline, METH_VARARGS),
+    METHOD(freeze, METH_NOARGS),   METHOD(run, METH_NOARGS),           METHOD(frozen, METH_NOARGS),
+    METHOD(step, METH_VARARGS),    METHOD(trace, METH_VARARGS),        METHOD(log_frames, METH_VARARGS),
+    METHOD(traffic, METH_VARARGS), METHOD(rate, METH_VARARGS),         METHOD(mute, METH_VARARGS),
+    METHOD(command, METH_VARARGS), METHOD(reset_queue, METH_VARARGS),  METHOD(announce, METH_NOARGS),
+    METHOD(inject, METH_VARARGS),  METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
+    METHOD(info, METH_NOARGS),     METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
+    METHOD(peek, METH_VARARGS),    METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
+    METHOD(collect, METH_VARARGS), METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
+    METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),
     {NULL, NULL, 0, NULL},
 };
 
@@ -650,8 +670,7 @@ static PyType_Slot slots[] = {
     {Py_tp_methods, methods},
     {0, NULL},
 };
-static PyType_Spec spec = {"dataplane._engine.Engine", sizeof(Engine), 0,
-                           Py_TPFLAGS_DEFAULT, slots};
+static PyType_Spec spec = {"dataplane._engine.Engine", sizeof(Engine), 0, Py_TPFLAGS_DEFAULT, slots};
 
 static PyObject *module_offsets(PyObject *self, PyObject *unused);
 static PyMethodDef functions[] = {{"offsets", module_offsets, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
@@ -664,21 +683,22 @@ static PyObject *module_offsets(PyObject *self, PyObject *unused) {
         "{s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},"
         "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i,s:i},"
         "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i}}",
-        "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len), F(virtq_desc, flags),
-        F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem), F(virtq_used_elem, id),
-        F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc), F(pvirtq_desc, addr),
-        F(pvirtq_desc, len), F(pvirtq_desc, id), F(pvirtq_desc, flags), "NET_HEADER", "",
-        (int)sizeof(struct virtio_net_hdr), F(virtio_net_hdr, flags), F(virtio_net_hdr, gso_type),
+        "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len),
+        F(virtq_desc, flags), F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem),
+        F(virtq_used_elem, id), F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc),
+        F(pvirtq_desc, addr), F(pvirtq_desc, len), F(pvirtq_desc, id), F(pvirtq_desc, flags), "NET_HEADER",
+        "", (int)sizeof(struct virtio_net_hdr), F(virtio_net_hdr, flags), F(virtio_net_hdr, gso_type),
         F(virtio_net_hdr, hdr_len), F(virtio_net_hdr, gso_size), F(virtio_net_hdr, csum_start),
-        F(virtio_net_hdr, csum_offset), F(virtio_net_hdr, num_buffers), "EVENT", "", (int)sizeof(struct event),
-        F(event, number), F(event, place), F(event, kind), F(event, slot), F(event, count), "FRAME", "",
-        (int)sizeof(struct frame_header), F(frame_header, position), F(frame_header, captured),
-        F(frame_header, buffers), F(frame_header, direction), F(frame_header, net_header), "QUEUE_HEADER", "",
-        (int)sizeof(struct queue_header), F(queue_header, area_event), F(queue_header, driver),
-        F(queue_header, device), "DRIVER_STATE", "", (int)sizeof(struct driver_state), "path",
-        (int)offsetof(struct driver_state, path), "polling", (int)offsetof(struct driver_state, side),
-        "DEVICE_STATE", "", (int)sizeof(struct device_state), "unflushed",
-        (int)offsetof(struct device_state, unflushed), "polling", (int)offsetof(struct device_state, side));
+        F(virtio_net_hdr, csum_offset), F(virtio_net_hdr, num_buffers), "EVENT", "",
+        (int)sizeof(struct event), F(event, number), F(event, place), F(event, kind), F(event, slot),
+        F(event, count), "FRAME", "", (int)sizeof(struct frame_header), F(frame_header, position),
+        F(frame_header, captured), F(frame_header, buffers), F(frame_header, direction),
+        F(frame_header, net_header), "QUEUE_HEADER", "", (int)sizeof(struct queue_header),
+        F(queue_header, area_event), F(queue_header, driver), F(queue_header, device), "DRIVER_STATE", "",
+        (int)sizeof(struct driver_state), "path", (int)offsetof(struct driver_state, path), "polling",
+        (int)offsetof(struct driver_state, side), "DEVICE_STATE", "", (int)sizeof(struct device_state),
+        "unflushed", (int)offsetof(struct device_state, unflushed), "polling",
+        (int)offsetof(struct device_state, side));
 #undef F
 }
 
@@ -691,6 +711,7 @@ static int module_exec(PyObject *module) {
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
-static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_engine", NULL, 0, functions, module_slots, NULL, NULL, NULL};
+static PyModuleDef definition = {PyModuleDef_HEAD_INIT, "_engine", NULL, 0,   functions,
+                                 module_slots,          NULL,      NULL, NULL};
 
 PyMODINIT_FUNC PyInit__engine(void) { return PyModuleDef_Init(&definition); }

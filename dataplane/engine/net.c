@@ -61,13 +61,19 @@ enum reason net_header_check(uint64_t accepted, bool transmit, const struct virt
     return SOUND;
 }
 
-static void log_frame(struct side *device, struct vq *q, const struct chain *chain, uint16_t buffers, int direction,
-                      const struct virtio_net_hdr *header, const uint8_t *data, uint32_t length, uint64_t now) {
+static void log_frame(struct side *device, struct vq *q, const struct chain *chain, uint16_t buffers,
+                      int direction, const struct virtio_net_hdr *header, const uint8_t *data,
+                      uint32_t length, uint64_t now) {
     struct trace *trace = &device->pair->trace;
     if (!frame_wanted(&trace->frames)) return;
     struct frame_header record = {
-        .time = now, .position = chain->position, .queue = q->index, .head = chain->head,
-        .descriptors = chain->descriptors, .buffers = buffers, .direction = (uint8_t)direction,
+        .time = now,
+        .position = chain->position,
+        .queue = q->index,
+        .head = chain->head,
+        .descriptors = chain->descriptors,
+        .buffers = buffers,
+        .direction = (uint8_t)direction,
         .flags = (uint8_t)((chain->indirect ? FRAME_INDIRECT : 0) |
                            (count_peek(&q->drv.path) == PATH_FIXED ? FRAME_FIXED : 0)),
         .net_header_length = NET_HEADER_LENGTH,
@@ -83,8 +89,8 @@ static void drop(struct vq *q, enum reason reason) {
 
 /* ---- transmit ------------------------------------------------------------------------------------------ */
 
-static inline enum reason transmit_one(struct side *device, struct vq *q, const struct chain *chain, uint64_t now,
-                                       bool logged, uint64_t *bytes) {
+static inline enum reason transmit_one(struct side *device, struct vq *q, const struct chain *chain,
+                                       uint64_t now, bool logged, uint64_t *bytes) {
     struct virtio_net_hdr header;
     if (chain->reason) return chain->reason;
     if (chain->readable <= NET_HEADER_LENGTH) return TOO_SHORT;
@@ -231,7 +237,8 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
             count_add(&q->dev.frames, 1);
             count_add(&q->dev.bytes, length);
             if (UNLIKELY(logged))
-                log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length, pair_now(device->pair));
+                log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length,
+                          pair_now(device->pair));
             continue;
         }
         flood_write(&device->port, pair, device->frame);
@@ -287,7 +294,8 @@ uint32_t net_receive(struct side *device, struct vq *q) {
 size_t net_hand_bytes(void) { return sizeof(struct hand); }
 void net_hand_reset(struct vq *q) { memset(q->dev.hand, 0, sizeof(struct hand)); }
 
-/* ---- the receive filter (5.1.6.5.1 to 5.1.6.5.3) -------------------------------------------------------- */
+/* ---- the receive filter (5.1.6.5.1 to 5.1.6.5.3) --------------------------------------------------------
+ */
 
 void filter_reset(struct pair *pair) {
     memset(&pair->filter, 0, sizeof pair->filter);

@@ -22,10 +22,15 @@ static bool is_used(uint16_t flags, uint16_t wrap) {
     return (flags & (DESC_AVAIL | DESC_USED)) == used_bits(wrap);
 }
 
-static struct pvirtq_event *driver_event(struct vq *q) { return (struct pvirtq_event *)(void *)q->driver_area; }
-static struct pvirtq_event *device_event(struct vq *q) { return (struct pvirtq_event *)(void *)q->device_area; }
+static struct pvirtq_event *driver_event(struct vq *q) {
+    return (struct pvirtq_event *)(void *)q->driver_area;
+}
+static struct pvirtq_event *device_event(struct vq *q) {
+    return (struct pvirtq_event *)(void *)q->device_area;
+}
 
-/* 2.8.10.1: `moved` slots were filled or used since the last decision; `at` and `wrap` are where that ends. */
+/* 2.8.10.1: `moved` slots were filled or used since the last decision; `at` and `wrap` are where that ends.
+ */
 static bool event_wanted(struct vq *q, struct door *door, struct pvirtq_event *from, uint16_t at,
                          uint16_t wrap, uint32_t moved, struct notes *notes) {
     full_fence();
@@ -42,13 +47,15 @@ static bool event_wanted(struct vq *q, struct door *door, struct pvirtq_event *f
     return need_event(event, at, old);
 }
 
-static void event_on(struct vq *q, struct door *door, struct pvirtq_event *event, uint16_t at, uint16_t wrap) {
+static void event_on(struct vq *q, struct door *door, struct pvirtq_event *event, uint16_t at,
+                     uint16_t wrap) {
     if (q->event_idx) {
         store16(door, &event->off_wrap, (uint16_t)(at | wrap << 15));
         release16(door, &event->flags, EVENT_DESC);
     } else
         release16(door, &event->flags, EVENT_ENABLE);
-    operation(door, EV_NOTIFY_ON, 0, 0, (uint64_t)(at | wrap << 15), 0, q->event_idx ? EVENT_DESC : EVENT_ENABLE);
+    operation(door, EV_NOTIFY_ON, 0, 0, (uint64_t)(at | wrap << 15), 0,
+              q->event_idx ? EVENT_DESC : EVENT_ENABLE);
     full_fence();
 }
 
@@ -102,8 +109,8 @@ static void write_chain(struct vq *q, uint16_t head, uint16_t wrap, uint16_t id,
     uint64_t head_word = 0;
     uint16_t slot = head;
     for (uint32_t i = 0; i < total; i++) {
-        uint16_t flags = (uint16_t)(avail_bits(wrap) | (i + 1 < total ? DESC_NEXT : 0) |
-                                    (i >= b->out ? DESC_WRITE : 0));
+        uint16_t flags =
+            (uint16_t)(avail_bits(wrap) | (i + 1 < total ? DESC_NEXT : 0) | (i >= b->out ? DESC_WRITE : 0));
         uint64_t word = packed_word(b->segs[i].length, id, flags);
         write_addr(q, slot, b->segs[i].address);
         q->drv.shadow[slot].word = word & ~packed_word(0, 0, DESC_AVAIL | DESC_USED);
@@ -300,14 +307,15 @@ static void packed_calls_off(struct vq *q) { event_off(q->drv.door, driver_event
 
 /* ---- device ---------------------------------------------------------------------------------------- */
 
-static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint64_t word) {
+static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr,
+                              uint64_t word) {
     struct device_half *dev = &q->dev;
     uint16_t slot = head;
     chain_begin(q, chain, head);
     for (;;) {
         struct copied d = {addr, (uint32_t)word, word_flags(word)};
         chain->slots++;
-        chain->id = word_id(word); /* the last one counts (2.8.13) */
+        chain->id = word_id(word);             /* the last one counts (2.8.13) */
         if (UNLIKELY(d.flags & DESC_INDIRECT)) /* 2.8.7: a buffer is either a list or one table */
             return chain->slots > 1 ? INDIRECT_NEXT : chain_table(q, chain, &d);
         enum reason reason = chain_element(q, chain, &d);
@@ -444,7 +452,7 @@ static void packed_start(struct vq *q, uint16_t index, uint16_t wrap) {
 }
 
 const struct ring_ops packed_ops = {
-    packed_add,  packed_publish,  packed_collect, packed_repeat, packed_reclaim, packed_kick_needed, packed_calls_on, packed_calls_off,
-    packed_next, packed_complete, packed_flush,   packed_call_needed, packed_kicks_on, packed_kicks_off,
-    packed_start,
+    packed_add,         packed_publish,     packed_collect,   packed_repeat,    packed_reclaim,
+    packed_kick_needed, packed_calls_on,    packed_calls_off, packed_next,      packed_complete,
+    packed_flush,       packed_call_needed, packed_kicks_on,  packed_kicks_off, packed_start,
 };

@@ -18,8 +18,11 @@ static const char *const thread_names[2] = {"rs-driver", "rs-device"};
 
 static int side_init(struct pair *pair, struct side *side, uint8_t number) {
     side->pair = pair;
-    side->door = (struct door){.armed = ARM_OPERATIONS, .side = number, .trace = &pair->trace,
-                               .gate = &pair->gate, .memory = &pair->memory};
+    side->door = (struct door){.armed = ARM_OPERATIONS,
+                               .side = number,
+                               .trace = &pair->trace,
+                               .gate = &pair->gate,
+                               .memory = &pair->memory};
     side->wake_fd = notify_open();
     side->frame = malloc(NET_HEADER_LENGTH + NET_FRAME_MAX + 64);
     return side->wake_fd < 0 || !side->frame || port_init(&side->port, number, &pair->clock) ? -1 : 0;
@@ -63,15 +66,18 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
         struct vq *q = &pair->queue[i];
         q->index = (uint16_t)i;
         q->packed = o->packed;
-        q->role = o->bare ? ROLE_BARE : i == 2 * o->pairs ? ROLE_CONTROL : i & 1 ? ROLE_TRANSMIT : ROLE_RECEIVE;
+        q->role = o->bare             ? ROLE_BARE
+                  : i == 2 * o->pairs ? ROLE_CONTROL
+                  : i & 1             ? ROLE_TRANSMIT
+                                      : ROLE_RECEIVE;
         q->size = q->role == ROLE_CONTROL ? o->control_size : o->size;
         q->drv.kick.fd = q->dev.call.fd = -1;
         q->drv.path = o->path;
     }
     pair->clock = (struct play_clock){.speed = 1.0, .stopped = true, .next = {UINT64_MAX, UINT64_MAX}};
     pair->places = calloc(o->size > o->control_size ? o->size : o->control_size, sizeof *pair->places);
-    if (!pair->places || trace_init(&pair->trace, o->trace_events, o->frame_bytes) || side_init(pair, &pair->driver, 0) ||
-        side_init(pair, &pair->device, 1)) {
+    if (!pair->places || trace_init(&pair->trace, o->trace_events, o->frame_bytes) ||
+        side_init(pair, &pair->driver, 0) || side_init(pair, &pair->device, 1)) {
         pair_free(pair);
         errno = ENOMEM;
         return -1;
@@ -185,19 +191,37 @@ int pair_setup_queues(struct pair *pair) {
 
 static bool is_driver(const struct side *side) { return side->door.side == 0; }
 
-static bool notifications(struct side *side, bool on) {
+/* A device wants to hear of receive buffers only when a frame waits for them: others are no news. */
+static bool wants_kicks(const struct side *device, const struct vq *q) {
+    if (q->role != ROLE_RECEIVE) return true;
+    const struct port *port = &device->port;
+    if (port->kind == PORT_FLOOD) return !port->muted;
+    return port->has_current && port->current.pair == q->index / 2;
+}
+
+static void notifications_off(struct side *side) {
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        side->door.queue = q->index;
+        if (is_driver(side))
+            q->ops->calls_off(q);
+        else
+            q->ops->kicks_off(q);
+    }
+}
+
+/* True where something came before the other side knew that it should tell (2.7.7.1). */
+static bool notifications_on(struct side *side) {
     bool again = false;
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
         if (!flag_get(&q->enabled)) continue;
         side->door.queue = q->index;
-        if (on)
-            again |= is_driver(side) ? q->ops->calls_on(q) : q->ops->kicks_on(q);
-        else if (is_driver(side))
-            q->ops->calls_off(q);
-        else
-            q->ops->kicks_off(q);
-        if (is_driver(side) && on && q->drv.broken) again = false;
+        if (is_driver(side))
+            again |= q->ops->calls_on(q) && !q->drv.broken;
+        else if (wants_kicks(side, q))
+            again |= q->ops->kicks_on(q) && !q->dev.broken;
     }
     return again;
 }
@@ -246,13 +270,13 @@ static bool wake(struct side *side) {
     if (!told && !driver_wanted(side) && !port_ready(side, pair_now(side->pair))) return false;
     flag_set(&side->asleep, 0);
     operation(&side->door, EV_WAKE, 0, 0, 0, 0, 0);
-    notifications(side, false);
+    notifications_off(side);
     return true;
 }
 
 static void fall_asleep(struct side *side) {
-    if (notifications(side, true)) { /* 2.7.7.1: something came before the other side knew */
-        notifications(side, false);
+    if (notifications_on(side)) {
+        notifications_off(side);
         return;
     }
     flag_set(&side->asleep, 1);
@@ -265,9 +289,10 @@ static void *side_main(void *argument) {
     bool idle = false;
     unsigned spins = 0;
     pthread_setname_np(pthread_self(), thread_names[side->door.side]);
-    notifications(side, false);
+    notifications_off(side);
     while (!flag_get(&pair->closing)) {
-        if (UNLIKELY(armed(&side->door) & ARM_GATE)) gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
+        if (UNLIKELY(armed(&side->door) & ARM_GATE))
+            gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
         if (side->asleep && !wake(side)) {
             idle = true;
             if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);
@@ -319,8 +344,8 @@ void pair_run_inline(struct pair *pair, uint64_t nanoseconds) {
     uint64_t end = pair_now(pair) + nanoseconds;
     pair->driver.polling = pair->device.polling = true;
     play_go(&pair->clock, pair_now(pair));
-    notifications(&pair->driver, false);
-    notifications(&pair->device, false);
+    notifications_off(&pair->driver);
+    notifications_off(&pair->device);
     while (pair_now(pair) < end)
         for (unsigned i = 0; i < 256; i++) {
             driver_turn(&pair->driver);

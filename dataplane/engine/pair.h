@@ -7,11 +7,11 @@
 #include "notify.h"
 #include "port.h"
 
-#define QUEUES_MAX      (2 * PAIRS_MAX + 1)
-#define COMMANDS_MAX    32u
-#define COMMAND_BYTES   512u
-#define VLAN_WORDS      64u /* 4096 ids */
-#define MAC_TABLE       64u
+#define QUEUES_MAX    (2 * PAIRS_MAX + 1)
+#define COMMANDS_MAX  32u
+#define COMMAND_BYTES 512u
+#define VLAN_WORDS    64u /* 4096 ids */
+#define MAC_TABLE     64u
 
 struct pair;
 
@@ -25,7 +25,7 @@ struct pool {
     uint16_t *next;    /* free list, and the pieces of a frame in flight */
     uint16_t *last;    /* last piece of the frame that begins here */
     uint16_t *pieces;
-    uint8_t *plain;    /* the header before this buffer's frame is all zero */
+    uint8_t *plain; /* the header before this buffer's frame is all zero */
     uint16_t head, tail;
     uint32_t free;
     uint32_t run_length, run; /* the last `run` frames had this length and a plain header */
@@ -139,7 +139,8 @@ void pair_wake(struct pair *pair);
 
 int pair_reset_queue(struct pair *pair, uint32_t queue); /* 0; -1: did not come to rest */
 /* Queues a control command; returns its ticket, 0 where the queue of commands is full. */
-uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const uint8_t *data, uint32_t length);
+uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const uint8_t *data,
+                      uint32_t length);
 /* Waits for the ack of a ticket: 0 ok, 1 error, -1 not answered in time. */
 int pair_command_wait(struct pair *pair, uint64_t ticket, unsigned milliseconds);
 void pair_announce(struct pair *pair);

@@ -58,9 +58,9 @@ void port_flood(struct port *port, uint32_t length) {
     if (length < FLOOD_MIN) length = FLOOD_MIN;
     if (length > NET_FRAME_MAX) length = NET_FRAME_MAX;
     static const uint8_t head[42] = {
-        0x52, 0x54, 0, 0, 0, 2, 0x52, 0x54, 0, 0, 0, 1, 8, 0,                      /* Ethernet */
-        0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2,   /* IPv4 */
-        0xc0, 0, 0, 9, 0, 0, 0, 0,                                                 /* UDP */
+        0x52, 0x54, 0, 0, 0, 2, 0x52, 0x54, 0,  0,  0, 1, 8,   0,                     /* Ethernet */
+        0x45, 0,    0, 0, 0, 0, 0x40, 0,    64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2, /* IPv4 */
+        0xc0, 0,    0, 9, 0, 0, 0,    0,                                              /* UDP */
     };
     uint8_t *t = port->flood_template;
     memcpy(t, head, sizeof head);
@@ -127,7 +127,8 @@ static void flood_check(struct port *port, const uint8_t *data, uint32_t length)
     memcpy(&pair, data + FLOOD_MARK + 2, 2);
     memcpy(&sequence, data + FLOOD_SEQUENCE, 8);
     if (UNLIKELY(data[FLOOD_MARK] != 'r' || data[FLOOD_MARK + 1] != 's' || pair >= PAIRS_MAX)) return;
-    if (UNLIKELY(sequence != port->expected[pair]) && port->expected[pair] != UNKNOWN) count_add(&port->wrong, 1);
+    if (UNLIKELY(sequence != port->expected[pair]) && port->expected[pair] != UNKNOWN)
+        count_add(&port->wrong, 1);
     port->expected[pair] = sequence + 1;
     if (UNLIKELY(sequence % SUM_EVERY == 0)) {
         uint32_t sum;
@@ -149,7 +150,8 @@ void play_stop(struct play_clock *clock, uint64_t now) {
 void play_go(struct play_clock *clock, uint64_t now) {
     uint64_t a = count_get(&clock->next[0]), b = count_get(&clock->next[1]), next = a < b ? a : b;
     if (next != UINT64_MAX && clock->position < next && clock->stopped && next - clock->position > 100000000)
-        clock->position = next - 100000000; /* steps may have run ahead of the clock, or it waited in a lull */
+        clock->position =
+            next - 100000000; /* steps may have run ahead of the clock, or it waited in a lull */
     if (next != UINT64_MAX && clock->position > next + 50000000) clock->position = next;
     clock->since = now;
     clock->stopped = false;
@@ -246,7 +248,8 @@ void port_take(struct port *port, const struct virtio_net_hdr *header, const uin
     if (port->kind == PORT_FLOOD && length >= FLOOD_MIN)
         flood_check(port, data, length);
     else if (port->kind == PORT_TAP) {
-        struct iovec parts[2] = {{(void *)(uintptr_t)header, NET_HEADER_LENGTH}, {(void *)(uintptr_t)data, length}};
+        struct iovec parts[2] = {{(void *)(uintptr_t)header, NET_HEADER_LENGTH},
+                                 {(void *)(uintptr_t)data, length}};
         if (writev(port->fd, parts, 2) < 0) count_add(&port->refused, 1);
     }
 }

@@ -28,7 +28,7 @@ struct play_clock {
     uint64_t since;
     double speed;
     bool stopped;
-    uint64_t period; /* ns of one round of the list, 0: it is played once */
+    uint64_t period;  /* ns of one round of the list, 0: it is played once */
     uint64_t next[2]; /* list time of each side's next frame: who is due when time stands still */
 };
 

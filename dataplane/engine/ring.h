@@ -9,15 +9,35 @@
 #include "store.h"
 #include "virtio.h"
 
-#define BURST         32u   /* buffers moved by one call of a verb */
-#define TABLE_ENTRIES 64u   /* entries of an indirect table of our driver */
+#define BURST         32u /* buffers moved by one call of a verb */
+#define TABLE_ENTRIES 64u /* entries of an indirect table of our driver */
 #define NO_SLOT       0xffffu
 
 enum reason { /* records.Reason */
-    SOUND = 0, HEAD_OUT_OF_RANGE, INDEX_JUMP, CHAIN_LOOP, BAD_ADDRESS, INDIRECT_LENGTH, INDIRECT_NESTED,
-    INDIRECT_NEXT, INDIRECT_REFUSED, WRITE_BEFORE_READ, ZERO_LENGTH, ID_UNKNOWN, USED_LENGTH, USED_JUMP,
-    TOO_SHORT, BAD_GSO, NO_BUFFER, CONTROL_FORMAT, ORDER_BROKEN, NUM_BUFFERS_BAD, FILTERED, STOPPED,
-    DUPLICATE_HEAD, TOO_LONG,
+              SOUND = 0,
+              HEAD_OUT_OF_RANGE,
+              INDEX_JUMP,
+              CHAIN_LOOP,
+              BAD_ADDRESS,
+              INDIRECT_LENGTH,
+              INDIRECT_NESTED,
+              INDIRECT_NEXT,
+              INDIRECT_REFUSED,
+              WRITE_BEFORE_READ,
+              ZERO_LENGTH,
+              ID_UNKNOWN,
+              USED_LENGTH,
+              USED_JUMP,
+              TOO_SHORT,
+              BAD_GSO,
+              NO_BUFFER,
+              CONTROL_FORMAT,
+              ORDER_BROKEN,
+              NUM_BUFFERS_BAD,
+              FILTERED,
+              STOPPED,
+              DUPLICATE_HEAD,
+              TOO_LONG,
 };
 enum role { ROLE_RECEIVE = 0, ROLE_TRANSMIT = 1, ROLE_CONTROL = 2, ROLE_BARE = 3 };
 enum path { PATH_AUTO = 0, PATH_FIXED, PATH_INDIRECT, PATH_CHAIN, PATH_DIRECT };
@@ -56,7 +76,7 @@ struct chain {
     uint16_t slots;              /* ring slots it occupies */
     uint16_t descriptors;        /* descriptors walked, those of a table included */
     uint8_t indirect;
-    uint8_t reason;              /* not SOUND: hand it back with length 0 */
+    uint8_t reason; /* not SOUND: hand it back with length 0 */
 };
 struct done {
     uint32_t length;
@@ -67,8 +87,8 @@ struct done {
 
 /* How a side notifies the other, and what it remembers of that. */
 struct notes {
-    uint64_t sent, quiet, received; /* received: what this side read of the other's */
-    uint64_t injected;              /* written from outside, as a probe */
+    uint64_t sent, quiet, received;   /* received: what this side read of the other's */
+    uint64_t injected;                /* written from outside, as a probe */
     uint64_t event, old, new, answer; /* of the last decision */
     uint32_t decided;                 /* split: idx, packed: slots moved, up to which has been decided */
     int fd;                           /* eventfd of this direction */
@@ -90,48 +110,48 @@ struct driver_half {
     /* 64-bit counts of buffers. `published` moves just before the store that publishes, `shown` just after:
      * what stands in memory lies between the two. */
     uint64_t published, shown, collected, added;
-    uint64_t free;                        /* descriptors in no chain */
-    uint16_t avail_idx, last_used;        /* split: free-running; packed: slots */
+    uint64_t free;                 /* descriptors in no chain */
+    uint16_t avail_idx, last_used; /* split: free-running; packed: slots */
     uint16_t avail_wrap, used_wrap;
     uint16_t free_head, free_tail;
     uint16_t id_head, id_tail; /* packed: free buffer ids */
     uint64_t *pending_at;      /* packed: the head whose flags publish() writes last */
     uint64_t pending_word;
     uint16_t shown_at, shown_wrap; /* packed: where the published descriptors end */
-    uint32_t slots_added;      /* packed: slots filled and not published */
-    uint32_t unmoved;          /* packed: slots published since the last kick decision */
+    uint32_t slots_added;          /* packed: slots filled and not published */
+    uint32_t unmoved;              /* packed: slots published since the last kick decision */
     uint32_t ids_free;
-    struct shadow *shadow;     /* [size] */
-    uint16_t *next_free;       /* [size] */
-    uint16_t *next_id;         /* [size], packed */
-    uint16_t *avail_shadow;    /* [size], split: what stands in avail.ring */
-    struct flight *flight;     /* [size] */
-    uint64_t *place;           /* [size], by position % size: head | slots << 16 | id << 32 */
+    struct shadow *shadow;       /* [size] */
+    uint16_t *next_free;         /* [size] */
+    uint16_t *next_id;           /* [size], packed */
+    uint16_t *avail_shadow;      /* [size], split: what stands in avail.ring */
+    struct flight *flight;       /* [size] */
+    uint64_t *place;             /* [size], by position % size: head | slots << 16 | id << 32 */
     uint32_t add_at, collect_at; /* added % size, collected % size */
-    uint64_t *tables;          /* TABLE_ENTRIES descriptors per slot, in guest memory */
+    uint64_t *tables;            /* TABLE_ENTRIES descriptors per slot, in guest memory */
     uint64_t tables_address;
     struct notes kick;
-    uint64_t batch_left;  /* IN_ORDER: buffers of a batch still to be handed out */
+    uint64_t batch_left; /* IN_ORDER: buffers of a batch still to be handed out */
     uint32_t batch_length;
-    uint64_t reordered;   /* buffers that came back out of order */
+    uint64_t reordered; /* buffers that came back out of order */
     uint64_t frames, bytes, drops, turns, broken, path;
-    uint64_t calls_on;    /* asked to be called */
+    uint64_t calls_on; /* asked to be called */
 };
 
 struct device_half {
     struct door *door;
     uint64_t seen, used, shown, completed; /* as above; `completed` moves before elements are written */
-    uint16_t last_avail, used_idx;  /* split: free-running; packed: slots */
+    uint16_t last_avail, used_idx;         /* split: free-running; packed: slots */
     uint16_t avail_wrap, used_wrap;
-    uint16_t avail_cached;          /* split: avail.idx as last read */
-    uint64_t *pending_at;           /* packed: the first used element, written last */
+    uint16_t avail_cached; /* split: avail.idx as last read */
+    uint64_t *pending_at;  /* packed: the first used element, written last */
     uint64_t pending_word;
-    uint16_t shown_at, shown_wrap;  /* packed: where the flushed used descriptors end */
-    uint32_t slots_done;            /* packed: slots used and not flushed */
-    uint32_t unmoved;               /* packed: slots flushed since the last call decision */
-    uint8_t *taken;                 /* [65536] by id: outstanding */
-    uint8_t *skipped;               /* [size] by used slot: an in-order batch jumped over it */
-    uint32_t slots_out;             /* ring slots of the buffers it holds */
+    uint16_t shown_at, shown_wrap; /* packed: where the flushed used descriptors end */
+    uint32_t slots_done;           /* packed: slots used and not flushed */
+    uint32_t unmoved;              /* packed: slots flushed since the last call decision */
+    uint8_t *taken;                /* [65536] by id: outstanding */
+    uint8_t *skipped;              /* [size] by used slot: an in-order batch jumped over it */
+    uint32_t slots_out;            /* ring slots of the buffers it holds */
     struct span *arena;
     uint32_t arena_size, arena_used;
     struct notes call;
@@ -178,7 +198,7 @@ struct vq {
     uint64_t generation;
     struct memory *memory;
     uint64_t desc_address, driver_address, device_address;
-    uint64_t *desc;       /* 2 words each */
+    uint64_t *desc; /* 2 words each */
     uint16_t *driver_area;
     uint16_t *device_area;
     struct driver_half drv __attribute__((aligned(128)));
@@ -244,8 +264,6 @@ enum reason chain_table(struct vq *q, struct chain *chain, const struct copied *
 /* Moves the spans of these chains, the only ones in the device's hands, to the front of the arena. */
 void chain_compact(struct vq *q, struct chain *chains, uint32_t count);
 /* Whether the arena has room for one more chain of the longest kind. */
-static inline bool chain_fits(const struct vq *q) {
-    return q->dev.arena_size - q->dev.arena_used >= q->size;
-}
+static inline bool chain_fits(const struct vq *q) { return q->dev.arena_size - q->dev.arena_used >= q->size; }
 
 #endif

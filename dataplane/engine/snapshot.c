@@ -35,13 +35,24 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     return sizeof(struct queue_header) + 42ull * q->size + 8 + SNAPSHOT_TABLE_ENTRIES * 24ull;
 }
 
-/* ---- counters ------------------------------------------------------------------------------------------- */
+/* ---- counters -------------------------------------------------------------------------------------------
+ */
 
 static void side_state(struct side_state *to, const struct side *side, const struct notes *n, uint64_t frames,
                        uint64_t bytes, uint64_t drops, uint64_t broken, uint64_t turns) {
-    *to = (struct side_state){side->polling, flag_get(&side->asleep), count_peek(&n->event), count_peek(&n->old),
-                              count_peek(&n->new), count_peek(&n->answer), count_peek(&n->sent),
-                              count_peek(&n->quiet), count_peek(&n->received), frames, bytes, drops, broken,
+    *to = (struct side_state){side->polling,
+                              flag_get(&side->asleep),
+                              count_peek(&n->event),
+                              count_peek(&n->old),
+                              count_peek(&n->new),
+                              count_peek(&n->answer),
+                              count_peek(&n->sent),
+                              count_peek(&n->quiet),
+                              count_peek(&n->received),
+                              frames,
+                              bytes,
+                              drops,
+                              broken,
                               turns};
 }
 
@@ -92,7 +103,8 @@ static void areas(struct queue_header *h, struct vq *q) {
     h->area_event = observe16(used_event(q)) | (uint64_t)observe16(avail_event(q)) << 16;
 }
 
-/* ---- rows ----------------------------------------------------------------------------------------------- */
+/* ---- rows -----------------------------------------------------------------------------------------------
+ */
 
 /* Everything that the labels speak of is copied between the two loads of the counts, our own notes of where
  * a buffer stands included. */
@@ -109,7 +121,8 @@ static void copy_rows(struct rows *r, struct vq *q, uint64_t *place) {
 
 static void second_pass(struct rows *r, struct vq *q) {
     for (uint64_t i = 0; i < q->size; i++)
-        if (r->desc[2 * i] != observe64(q->desc + 2 * i) || r->desc[2 * i + 1] != observe64(q->desc + 2 * i + 1))
+        if (r->desc[2 * i] != observe64(q->desc + 2 * i) ||
+            r->desc[2 * i + 1] != observe64(q->desc + 2 * i + 1))
             r->label[i] |= LABEL_CHANGED;
 }
 
@@ -141,7 +154,9 @@ static void mark_flights(struct rows *r, struct vq *q, const struct queue_header
     for (uint32_t id = 0; id < q->size; id++) {
         const struct flight *f = &q->drv.flight[id];
         if (!f->live || f->position >= h->published_after) continue;
-        uint8_t owner = q->dev.taken[id] ? OWNER_IN_USE : f->position < h->seen_after ? OWNER_USED : OWNER_AVAILABLE;
+        uint8_t owner = q->dev.taken[id]              ? OWNER_IN_USE
+                        : f->position < h->seen_after ? OWNER_USED
+                                                      : OWNER_AVAILABLE;
         mark(r, q, f->position, f->head, f->slots, owner, LABEL_STABLE);
     }
 }
@@ -151,14 +166,15 @@ static void mark_range(struct rows *r, struct vq *q, const struct queue_header *
     bool ordered = count_peek(&q->drv.reordered) == 0;
     uint64_t n = q->size, at = from % n;
     for (uint64_t k = from; k < to; k++, at = at + 1 == n ? 0 : at + 1) {
-        bool still = ordered && k < h->published_before &&
-                     (!q->packed || k >= completed || k < h->used_before);
-        mark(r, q, k, (uint16_t)place[at], (uint16_t)(place[at] >> 16), ordered ? owner_of(h, k) : OWNER_UNKNOWN,
-             still ? LABEL_STABLE : LABEL_IN_FLUX);
+        bool still =
+            ordered && k < h->published_before && (!q->packed || k >= completed || k < h->used_before);
+        mark(r, q, k, (uint16_t)place[at], (uint16_t)(place[at] >> 16),
+             ordered ? owner_of(h, k) : OWNER_UNKNOWN, still ? LABEL_STABLE : LABEL_IN_FLUX);
     }
 }
 
-/* What was published during the copy first: where it stands is hearsay, and must not cover what is certain. */
+/* What was published during the copy first: where it stands is hearsay, and must not cover what is certain.
+ */
 static void classify_descriptors(struct rows *r, struct vq *q, const struct queue_header *h,
                                  const uint64_t *place, uint64_t completed) {
     uint64_t from = h->collected_after, to = h->published_after, middle = h->published_before;
@@ -210,7 +226,8 @@ static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h
         uint32_t bytes = (uint32_t)word, entries = bytes / 16;
         if (!(flags & DESC_INDIRECT)) continue;
         const uint8_t *table = memory_translate(q->memory, address, bytes);
-        if (!table || (uintptr_t)table % 8 || bytes % 16 || h->table_entries + entries > SNAPSHOT_TABLE_ENTRIES) {
+        if (!table || (uintptr_t)table % 8 || bytes % 16 ||
+            h->table_entries + entries > SNAPSHOT_TABLE_ENTRIES) {
             h->tables_left_out++;
             continue;
         }
@@ -231,7 +248,9 @@ static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h
     return at;
 }
 
-static bool resting(struct pair *pair) { return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0); }
+static bool resting(struct pair *pair) {
+    return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0);
+}
 
 size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     struct queue_header *h = (struct queue_header *)(void *)to;

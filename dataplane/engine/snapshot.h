@@ -29,8 +29,8 @@ struct side_state {
         notify_received, frames, bytes, drops, broken, turns;
 };
 struct driver_state { /* records.DRIVER_STATE */
-    uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight, added,
-        path;
+    uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight,
+        added, path;
     struct side_state side;
 };
 struct device_state { /* records.DEVICE_STATE */
@@ -38,10 +38,10 @@ struct device_state { /* records.DEVICE_STATE */
     struct side_state side;
 };
 struct queue_header { /* records.QUEUE_HEADER */
-    uint64_t index, packed, size, role, enabled, generation, desc_addr, driver_addr, device_addr, time, duration,
-        exact, kick_pending, call_pending, published_before, seen_before, used_before, collected_before,
-        published_after, seen_after, used_after, collected_after, tables, table_entries, tables_left_out,
-        area_flags, area_idx, area_event;
+    uint64_t index, packed, size, role, enabled, generation, desc_addr, driver_addr, device_addr, time,
+        duration, exact, kick_pending, call_pending, published_before, seen_before, used_before,
+        collected_before, published_after, seen_after, used_after, collected_after, tables, table_entries,
+        tables_left_out, area_flags, area_idx, area_event;
     struct driver_state driver;
     struct device_state device;
 };

@@ -197,7 +197,8 @@ static uint32_t split_reclaim(struct vq *q) {
 static bool split_kick_needed(struct vq *q) {
     struct driver_half *drv = &q->drv;
     full_fence();
-    uint16_t new = (uint16_t)(drv->avail_idx - (drv->added - drv->published)), old = (uint16_t)drv->kick.decided;
+    uint16_t new = (uint16_t)(drv->avail_idx - (drv->added - drv->published)),
+             old = (uint16_t)drv->kick.decided;
     uint16_t event = load16(drv->door, q->event_idx ? avail_event(q) : used_flags(q));
     count_put(&drv->kick.event, event);
     count_put(&drv->kick.old, old);
@@ -226,7 +227,8 @@ static void split_calls_off(struct vq *q) {
 
 /* ---- device ---------------------------------------------------------------------------------------- */
 
-static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint64_t word) {
+static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr,
+                              uint64_t word) {
     struct door *door = q->dev.door;
     chain_begin(q, chain, head);
     for (;;) {
@@ -285,7 +287,8 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
             reason = HEAD_OUT_OF_RANGE;
         else if (UNLIKELY(dev->taken[heads[n]]))
             reason = DUPLICATE_HEAD;
-        else if (!chain_single(q, &chains[n], heads[n], addr[n], (uint32_t)word[n], (uint16_t)(word[n] >> 32)))
+        else if (!chain_single(q, &chains[n], heads[n], addr[n], (uint32_t)word[n],
+                               (uint16_t)(word[n] >> 32)))
             reason = take_chain(q, &chains[n], heads[n], addr[n], word[n]);
         if (UNLIKELY(reason)) {
             device_broken(q, reason);
@@ -342,7 +345,8 @@ static void split_flush(struct vq *q) {
 static bool split_call_needed(struct vq *q) {
     struct device_half *dev = &q->dev;
     full_fence();
-    uint16_t new = (uint16_t)(dev->used_idx - (dev->completed - dev->used)), old = (uint16_t)dev->call.decided;
+    uint16_t new = (uint16_t)(dev->used_idx - (dev->completed - dev->used)),
+             old = (uint16_t)dev->call.decided;
     uint16_t event = load16(dev->door, q->event_idx ? used_event(q) : avail_flags(q));
     count_put(&dev->call.event, event);
     count_put(&dev->call.old, old);
@@ -382,6 +386,7 @@ static void split_start(struct vq *q, uint16_t index, uint16_t wrap) {
 }
 
 const struct ring_ops split_ops = {
-    split_add,  split_publish,  split_collect, split_repeat, split_reclaim, split_kick_needed, split_calls_on, split_calls_off, split_next,
-    split_complete, split_flush, split_call_needed, split_kicks_on, split_kicks_off, split_start,
+    split_add,         split_publish,     split_collect,   split_repeat,    split_reclaim,
+    split_kick_needed, split_calls_on,    split_calls_off, split_next,      split_complete,
+    split_flush,       split_call_needed, split_kicks_on,  split_kicks_off, split_start,
 };

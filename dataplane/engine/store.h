@@ -20,10 +20,10 @@
 #include "trace.h"
 
 enum {
-    ARM_JOURNAL = 1,    /* write each store to the event log */
-    ARM_GATE = 2,       /* hold each store until it is granted */
-    ARM_LOADS = 4,      /* count loads and call on_load */
-    ARM_DOOR = 0xff,    /* any of these sends accesses down the slow path */
+    ARM_JOURNAL = 1,     /* write each store to the event log */
+    ARM_GATE = 2,        /* hold each store until it is granted */
+    ARM_LOADS = 4,       /* count loads and call on_load */
+    ARM_DOOR = 0xff,     /* any of these sends accesses down the slow path */
     ARM_OPERATIONS = 256 /* write operations to the event log: no business of the door */
 };
 

@@ -54,25 +54,55 @@ enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
 enum { EVENT_ENABLE = 0, EVENT_DISABLE = 1, EVENT_DESC = 2 };
 
 enum {
-    F_NET_CSUM = 0, F_NET_GUEST_CSUM = 1, F_NET_MTU = 3, F_NET_MAC = 5, F_NET_GUEST_TSO4 = 7,
-    F_NET_GUEST_TSO6 = 8, F_NET_GUEST_ECN = 9, F_NET_GUEST_UFO = 10, F_NET_HOST_TSO4 = 11,
-    F_NET_HOST_TSO6 = 12, F_NET_HOST_ECN = 13, F_NET_HOST_UFO = 14, F_NET_MRG_RXBUF = 15,
-    F_NET_STATUS = 16, F_NET_CTRL_VQ = 17, F_NET_CTRL_RX = 18, F_NET_CTRL_VLAN = 19,
-    F_NET_CTRL_RX_EXTRA = 20, F_NET_GUEST_ANNOUNCE = 21, F_NET_MQ = 22, F_NET_CTRL_MAC_ADDR = 23,
-    F_INDIRECT_DESC = 28, F_EVENT_IDX = 29, F_VERSION_1 = 32, F_RING_PACKED = 34, F_IN_ORDER = 35,
+    F_NET_CSUM = 0,
+    F_NET_GUEST_CSUM = 1,
+    F_NET_MTU = 3,
+    F_NET_MAC = 5,
+    F_NET_GUEST_TSO4 = 7,
+    F_NET_GUEST_TSO6 = 8,
+    F_NET_GUEST_ECN = 9,
+    F_NET_GUEST_UFO = 10,
+    F_NET_HOST_TSO4 = 11,
+    F_NET_HOST_TSO6 = 12,
+    F_NET_HOST_ECN = 13,
+    F_NET_HOST_UFO = 14,
+    F_NET_MRG_RXBUF = 15,
+    F_NET_STATUS = 16,
+    F_NET_CTRL_VQ = 17,
+    F_NET_CTRL_RX = 18,
+    F_NET_CTRL_VLAN = 19,
+    F_NET_CTRL_RX_EXTRA = 20,
+    F_NET_GUEST_ANNOUNCE = 21,
+    F_NET_MQ = 22,
+    F_NET_CTRL_MAC_ADDR = 23,
+    F_INDIRECT_DESC = 28,
+    F_EVENT_IDX = 29,
+    F_VERSION_1 = 32,
+    F_RING_PACKED = 34,
+    F_IN_ORDER = 35,
     F_RING_RESET = 40,
 };
 static inline int has_feature(uint64_t features, unsigned bit) { return (int)(features >> bit & 1); }
 
 enum {
-    STATUS_ACKNOWLEDGE = 1, STATUS_DRIVER = 2, STATUS_DRIVER_OK = 4, STATUS_FEATURES_OK = 8,
-    STATUS_NEEDS_RESET = 64, STATUS_FAILED = 128,
+    STATUS_ACKNOWLEDGE = 1,
+    STATUS_DRIVER = 2,
+    STATUS_DRIVER_OK = 4,
+    STATUS_FEATURES_OK = 8,
+    STATUS_NEEDS_RESET = 64,
+    STATUS_FAILED = 128,
 };
 
 enum { NET_HDR_NEEDS_CSUM = 1, NET_HDR_DATA_VALID = 2, NET_HDR_RSC_INFO = 4 };
-enum { NET_GSO_NONE = 0, NET_GSO_TCPV4 = 1, NET_GSO_UDP = 3, NET_GSO_TCPV6 = 4, NET_GSO_UDP_L4 = 5,
-       NET_GSO_ECN = 0x80 };
-#define NET_HEADER_LENGTH 12u  /* every VERSION_1 session without HASH_REPORT (5.1.6) */
+enum {
+    NET_GSO_NONE = 0,
+    NET_GSO_TCPV4 = 1,
+    NET_GSO_UDP = 3,
+    NET_GSO_TCPV6 = 4,
+    NET_GSO_UDP_L4 = 5,
+    NET_GSO_ECN = 0x80
+};
+#define NET_HEADER_LENGTH 12u    /* every VERSION_1 session without HASH_REPORT (5.1.6) */
 #define NET_FRAME_MAX     65589u /* largest frame with offloads, Ethernet header and all (5.1.6.3.1) */
 
 enum { NET_S_LINK_UP = 1, NET_S_ANNOUNCE = 2 };
