@@ -8,7 +8,7 @@
 
 #define ACK_AT (2u + COMMAND_BYTES)
 
-/* ---- driver -------------------------------------------------------------------------------------------- */
+/* ---- driver ----------------------------------------------------------------------------------------- */
 
 uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const uint8_t *data,
                       uint32_t length) {
@@ -107,7 +107,7 @@ uint32_t control_send(struct side *driver, struct vq *q) {
     return moved;
 }
 
-/* ---- device -------------------------------------------------------------------------------------------- */
+/* ---- device ----------------------------------------------------------------------------------------- */
 
 struct request {
     uint8_t bytes[2 + COMMAND_BYTES];

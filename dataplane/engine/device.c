@@ -3,7 +3,7 @@
 
 #include "pair.h"
 
-/* ---- status and features ------------------------------------------------------------------------------- */
+/* ---- status and features ---------------------------------------------------------------------------- */
 
 /* What a feature cannot do without (5.1.3.1): any one bit of `needs`. */
 static const struct {
@@ -103,7 +103,7 @@ static void tell_broken(struct side *device) {
     notify_raise(pair->driver.wake_fd);
 }
 
-/* ---- the device's turn --------------------------------------------------------------------------------- */
+/* ---- the device's turn ------------------------------------------------------------------------------ */
 
 static uint32_t serve(struct side *side, struct vq *q) {
     if (!flag_get(&q->enabled)) return 0;

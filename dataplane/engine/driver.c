@@ -6,7 +6,7 @@
 
 #define PIECES_MAX 1100u /* of the largest frame, in the smallest buffers that pair_init() allows */
 
-/* ---- pools --------------------------------------------------------------------------------------------- */
+/* ---- pools ------------------------------------------------------------------------------------------ */
 
 static uint16_t pool_take(struct pool *pool) {
     uint16_t b = pool->head;
@@ -97,7 +97,7 @@ void driver_pool_close(struct pool *pool) {
     memset(pool, 0, sizeof *pool);
 }
 
-/* ---- transmit ------------------------------------------------------------------------------------------ */
+/* ---- transmit --------------------------------------------------------------------------------------- */
 
 /* How a frame becomes descriptors; false: it cannot fit this queue in any way that is allowed. */
 static bool plan(const struct vq *q, uint32_t length, uint32_t pieces, bool *own_header, bool *table) {
@@ -244,7 +244,7 @@ static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     return done + n;
 }
 
-/* ---- receive ------------------------------------------------------------------------------------------- */
+/* ---- receive ---------------------------------------------------------------------------------------- */
 
 /* Posts every free buffer: a receive queue is kept full (5.1.6.3.1). */
 static uint32_t refill(struct vq *q, struct pool *pool) {
@@ -325,7 +325,7 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
     return n + posted;
 }
 
-/* ---- the driver's turn --------------------------------------------------------------------------------- */
+/* ---- the driver's turn ------------------------------------------------------------------------------ */
 
 /* 5.1.6.5.4: a reverse ARP frame tells the network where we are now, then the device is told so. */
 static void announce(struct side *side) {

@@ -1,11 +1,10 @@
-/* module.c: the Python face of the engine, and the only file that includes Python.h.
+/* module.c: the Python face of the engine. It and hand.c alone include Python.h.
  *
  * One type, `Engine`, over one struct pair. Methods are scalar in, scalar out, or fill a buffer of the
  * caller's; whatever may wait does so without the GIL. What the arguments mean is said in _engine.pyi; what
  * is wrong with them is said by dataplane/pair.py, which checks before it calls.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include "module.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,31 +13,12 @@
 
 #include "snapshot.h"
 
-typedef struct {
-    PyObject_HEAD struct pair *pair;
-} Engine;
-
 static PyObject *os_error(void) { return PyErr_SetFromErrno(PyExc_OSError); }
 
-static struct pair *open_pair(Engine *self) {
+struct pair *open_pair(Engine *self) {
     if (self->pair) return self->pair;
     PyErr_SetString(PyExc_RuntimeError, "the pair is closed");
     return NULL;
-}
-
-/* The queue, of a pair whose verbs no thread uses: for the verbs by hand. */
-static struct vq *idle_queue(Engine *self, unsigned index) {
-    struct pair *pair = open_pair(self);
-    if (!pair) return NULL;
-    if (flag_get(&pair->running)) {
-        PyErr_SetString(PyExc_RuntimeError, "the pair's own threads use this queue");
-        return NULL;
-    }
-    if (index >= pair->queues || !pair->queue[index].desc) {
-        PyErr_Format(PyExc_IndexError, "no queue %u is set up", index);
-        return NULL;
-    }
-    return &pair->queue[index];
 }
 
 static struct vq *any_queue(struct pair *pair, unsigned index) {
@@ -47,8 +27,7 @@ static struct vq *any_queue(struct pair *pair, unsigned index) {
     return NULL;
 }
 
-/* ---- life -----------------------------------------------------------------------------------------------
- */
+/* ---- life ------------------------------------------------------------------------------------------- */
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {
@@ -182,8 +161,7 @@ static PyObject *engine_run_inline(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- resting and stepping --------------------------------------------------------------------------------
- */
+/* ---- resting and stepping --------------------------------------------------------------------------- */
 
 static PyObject *engine_freeze(Engine *self, PyObject *unused) {
     (void)unused;
@@ -230,8 +208,7 @@ static PyObject *engine_trace(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- traffic ---------------------------------------------------------------------------------------------
- */
+/* ---- traffic ---------------------------------------------------------------------------------------- */
 
 static PyObject *engine_log_frames(Engine *self, PyObject *args) {
     int on;
@@ -360,8 +337,7 @@ static PyObject *engine_inject(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------------
- */
+/* ---- reading ---------------------------------------------------------------------------------------- */
 
 static PyObject *engine_room(Engine *self, PyObject *args) {
     unsigned index;
@@ -476,179 +452,11 @@ static PyObject *engine_peek(Engine *self, PyObject *args) {
     return pair ? PyBool_FromLong(ok) : NULL;
 }
 
-static PyObject *engine_poke(Engine *self, PyObject *args) {
-    unsigned long long address;
-    Py_buffer from;
-    bool ok = false;
-    if (!PyArg_ParseTuple(args, "Ky*", &address, &from)) return NULL;
-    struct pair *pair = open_pair(self);
-    if (pair) {
-        uint8_t *to = memory_translate(&pair->memory, address, (uint64_t)from.len);
-        for (Py_ssize_t i = 0; to && i < from.len; i++) own8(to + i, ((const uint8_t *)from.buf)[i]);
-        ok = to != NULL;
-    }
-    PyBuffer_Release(&from);
-    return pair ? PyBool_FromLong(ok) : NULL;
-}
-
-/* ---- the verbs by hand ------------------------------------------------------------------------------------
- */
-
-struct wire_seg { /* as Python packs it: "<QII" */
-    uint64_t address;
-    uint32_t length, writable;
-};
-
-static PyObject *engine_add(Engine *self, PyObject *args) {
-    unsigned index, token;
-    int table;
-    Py_buffer in;
-    if (!PyArg_ParseTuple(args, "Iy*pI", &index, &in, &table, &token)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    PyObject *result = NULL;
-    size_t n = (size_t)in.len / sizeof(struct wire_seg);
-    struct seg *segs = calloc(n + 1, sizeof *segs);
-    struct buffer b = {segs, 0, 0, table, token};
-    if (!q || !segs) goto done;
-    size_t limit = table && q->size > TABLE_ENTRIES ? TABLE_ENTRIES : q->size;
-    if (n == 0 || n > limit) {
-        PyErr_Format(PyExc_ValueError, "a buffer of %zu pieces does not fit: the limit is %zu", n, limit);
-        goto done;
-    }
-    if (table && !q->indirect) {
-        PyErr_SetString(PyExc_ValueError, "an indirect table needs INDIRECT_DESC, which was not accepted");
-        goto done;
-    }
-    for (size_t i = 0; i < n; i++) {
-        struct wire_seg s;
-        memcpy(&s, (const uint8_t *)in.buf + i * sizeof s, sizeof s);
-        segs[i] = (struct seg){s.address, s.length};
-        if (s.writable)
-            b.in++;
-        else if (b.in) {
-            PyErr_SetString(PyExc_ValueError, "readable pieces stand before writable ones (2.7.4.2)");
-            goto done;
-        } else
-            b.out++;
-    }
-    if (q->ops->add(q, &b, 1) == 0) {
-        result = PyLong_FromLong(-1);
-        goto done;
-    }
-    uint64_t place = q->drv.place[(q->drv.add_at + q->size - 1) % q->size];
-    result = PyLong_FromLong((long)(place >> 32 & 0xffff));
-done:
-    free(segs);
-    PyBuffer_Release(&in);
-    return result;
-}
-
-static PyObject *engine_collect(Engine *self, PyObject *args) {
-    unsigned index;
-    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    if (!q) return NULL;
-    struct returned r;
-    if (q->ops->collect(q, &r, 1) == 0) Py_RETURN_NONE;
-    return Py_BuildValue("(IIKI)", r.token, r.length, (unsigned long long)r.position, (unsigned)r.head);
-}
-
-static PyObject *engine_next(Engine *self, PyObject *args) {
-    unsigned index;
-    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    if (!q) return NULL;
-    struct chain c;
-    if (!chain_fits(q)) return PyErr_Format(PyExc_RuntimeError, "complete some buffers first");
-    if (q->ops->next(q, &c, 1) == 0) Py_RETURN_NONE;
-    size_t n = (size_t)c.out + c.in;
-    struct wire_seg *segs = calloc(n + 1, sizeof *segs);
-    if (!segs) return PyErr_NoMemory();
-    for (size_t i = 0; i < n; i++)
-        segs[i] =
-            (struct wire_seg){memory_address(q->memory, c.spans[i].host), c.spans[i].length, i >= c.out};
-    PyObject *result =
-        Py_BuildValue("(KIIIIIIy#)", (unsigned long long)c.position, (unsigned)c.id, (unsigned)c.head,
-                      (unsigned)c.slots, (unsigned)c.descriptors, (unsigned)c.indirect, (unsigned)c.reason,
-                      (const char *)segs, (Py_ssize_t)(n * sizeof *segs));
-    free(segs);
-    return result;
-}
-
-static PyObject *engine_complete(Engine *self, PyObject *args) {
-    unsigned index;
-    int batch;
-    Py_buffer in; /* "<IHHI": length, id, slots, writable */
-    if (!PyArg_ParseTuple(args, "Iy*p", &index, &in, &batch)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    struct done done[BURST];
-    size_t n = (size_t)in.len / 12;
-    if (q && n <= BURST) {
-        for (size_t i = 0; i < n; i++) {
-            const uint8_t *at = (const uint8_t *)in.buf + 12 * i;
-            uint32_t writable;
-            memcpy(&done[i].length, at, 4);
-            memcpy(&done[i].id, at + 4, 2);
-            memcpy(&done[i].slots, at + 6, 2);
-            memcpy(&writable, at + 8, 4);
-            done[i].writable = writable != 0;
-        }
-        q->ops->complete(q, done, (uint32_t)n, batch);
-    }
-    PyBuffer_Release(&in);
-    if (q && n > BURST) return PyErr_Format(PyExc_ValueError, "at most %u buffers at a time", BURST);
-    if (!q) return NULL;
-    Py_RETURN_NONE;
-}
-
-/* publish, kick_needed, ...: one queue, maybe an answer. */
-static PyObject *engine_verb(Engine *self, PyObject *args) {
-    unsigned index;
-    const char *verb;
-    if (!PyArg_ParseTuple(args, "Is", &index, &verb)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    if (!q) return NULL;
-    const struct ring_ops *ops = q->ops;
-    const struct {
-        const char *name;
-        void (*act)(struct vq *);
-        bool (*ask)(struct vq *);
-    } verbs[] = {
-        {"publish", ops->publish, NULL},         {"flush", ops->flush, NULL},
-        {"calls_off", ops->calls_off, NULL},     {"kicks_off", ops->kicks_off, NULL},
-        {"calls_on", NULL, ops->calls_on},       {"kicks_on", NULL, ops->kicks_on},
-        {"kick_needed", NULL, ops->kick_needed}, {"call_needed", NULL, ops->call_needed},
-    };
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(verbs[i].name, verb) == 0) {
-            if (verbs[i].ask) return PyBool_FromLong(verbs[i].ask(q));
-            verbs[i].act(q);
-            Py_RETURN_NONE;
-        }
-    return PyErr_Format(PyExc_ValueError, "no such verb: %s", verb);
-}
-
-static PyObject *engine_tables(Engine *self, PyObject *args) {
-    unsigned index;
-    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
-    struct vq *q = idle_queue(self, index);
-    return q ? Py_BuildValue("(KI)", (unsigned long long)q->drv.tables_address, TABLE_ENTRIES) : NULL;
-}
-
-/* One turn of a side in this thread: a pair without threads, for tests. */
-static PyObject *engine_turn(Engine *self, PyObject *args) {
-    unsigned side;
-    if (!PyArg_ParseTuple(args, "I", &side)) return NULL;
-    if (!idle_queue(self, 0)) return NULL;
-    uint32_t moved = side ? device_turn(&self->pair->device) : driver_turn(&self->pair->driver);
-    return PyLong_FromUnsignedLong(moved);
-}
-
-/* ---- the module
- * -------------------------------------------------------------------------------------------- */
+/* ---- the module ------------------------------------------------------------------------------------- */
 
 #define METHOD(name, flags)                                                                                  \
     { #name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL }
+/* clang-format off */
 static PyMethodDef methods[] = {
     METHOD(close, METH_NOARGS),    METHOD(write_status, METH_VARARGS), METHOD(write_features, METH_VARARGS),
     METHOD(setup, METH_NOARGS),    METHOD(start, METH_VARARGS),        METHOD(run_inline, METH_VARARGS),
@@ -663,6 +471,7 @@ static PyMethodDef methods[] = {
     METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),
     {NULL, NULL, 0, NULL},
 };
+/* clang-format on */
 
 static PyType_Slot slots[] = {
     {Py_tp_new, engine_new},

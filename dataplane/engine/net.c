@@ -87,7 +87,7 @@ static void drop(struct vq *q, enum reason reason) {
     operation(q->dev.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 
-/* ---- transmit ------------------------------------------------------------------------------------------ */
+/* ---- transmit --------------------------------------------------------------------------------------- */
 
 static inline enum reason transmit_one(struct side *device, struct vq *q, const struct chain *chain,
                                        uint64_t now, bool logged, uint64_t *bytes) {
@@ -141,7 +141,7 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
     return n;
 }
 
-/* ---- receive ------------------------------------------------------------------------------------------- */
+/* ---- receive ---------------------------------------------------------------------------------------- */
 
 /* Chains taken for frames that are on their way; what one frame leaves over serves the next. */
 struct hand {
@@ -294,8 +294,7 @@ uint32_t net_receive(struct side *device, struct vq *q) {
 size_t net_hand_bytes(void) { return sizeof(struct hand); }
 void net_hand_reset(struct vq *q) { memset(q->dev.hand, 0, sizeof(struct hand)); }
 
-/* ---- the receive filter (5.1.6.5.1 to 5.1.6.5.3) --------------------------------------------------------
- */
+/* ---- the receive filter (5.1.6.5.1 to 5.1.6.5.3) ---------------------------------------------------- */
 
 void filter_reset(struct pair *pair) {
     memset(&pair->filter, 0, sizeof pair->filter);

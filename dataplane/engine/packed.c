@@ -72,7 +72,7 @@ static bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
     return wrapped;
 }
 
-/* ---- driver ---------------------------------------------------------------------------------------- */
+/* ---- driver ----------------------------------------------------------------------------------------- */
 
 static void write_addr(struct vq *q, uint16_t slot, uint64_t addr) {
     struct shadow *shadow = &q->drv.shadow[slot];
@@ -305,7 +305,7 @@ static bool packed_calls_on(struct vq *q) {
 
 static void packed_calls_off(struct vq *q) { event_off(q->drv.door, driver_event(q)); }
 
-/* ---- device ---------------------------------------------------------------------------------------- */
+/* ---- device ----------------------------------------------------------------------------------------- */
 
 static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr,
                               uint64_t word) {

@@ -14,7 +14,7 @@
 
 static const char *const thread_names[2] = {"rs-driver", "rs-device"};
 
-/* ---- making ------------------------------------------------------------------------------------------- */
+/* ---- making ----------------------------------------------------------------------------------------- */
 
 static int side_init(struct pair *pair, struct side *side, uint8_t number) {
     side->pair = pair;
@@ -187,7 +187,7 @@ int pair_setup_queues(struct pair *pair) {
     return failed ? -1 : 0;
 }
 
-/* ---- a side's thread ----------------------------------------------------------------------------------- */
+/* ---- a side's thread -------------------------------------------------------------------------------- */
 
 static bool is_driver(const struct side *side) { return side->door.side == 0; }
 
@@ -374,7 +374,7 @@ void pair_close(struct pair *pair) {
     pthread_mutex_unlock(&pair->command_lock);
 }
 
-/* ---- resting ------------------------------------------------------------------------------------------- */
+/* ---- resting ---------------------------------------------------------------------------------------- */
 
 void pair_arm(struct pair *pair, uint32_t set, uint32_t clear) {
     struct side *sides[2] = {&pair->driver, &pair->device};

@@ -137,7 +137,7 @@ static void flood_check(struct port *port, const uint8_t *data, uint32_t length)
     }
 }
 
-/* ---- play: a list of frames at its own pace ----------------------------------------------------------- */
+/* ---- play: a list of frames at its own pace --------------------------------------------------------- */
 
 uint64_t play_now(const struct play_clock *clock, uint64_t now) {
     if (clock->stopped) return clock->position;
@@ -188,7 +188,7 @@ static uint16_t pair_of(const struct port *port, const uint8_t *data, uint32_t l
     return (uint16_t)(sum % port->pairs);
 }
 
-/* ---- tap: a Linux interface --------------------------------------------------------------------------- */
+/* ---- tap: a Linux interface ------------------------------------------------------------------------- */
 
 void port_tap(struct port *port, int fd) {
     port_quiet(port);
@@ -206,7 +206,7 @@ static bool tap_read(struct port *port) {
     return true;
 }
 
-/* ---- what a side calls -------------------------------------------------------------------------------- */
+/* ---- what a side calls ------------------------------------------------------------------------------ */
 
 const struct packet *port_peek(struct port *port, uint64_t now) {
     if (port->has_current) return &port->current;

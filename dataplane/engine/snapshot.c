@@ -35,8 +35,7 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     return sizeof(struct queue_header) + 42ull * q->size + 8 + SNAPSHOT_TABLE_ENTRIES * 24ull;
 }
 
-/* ---- counters -------------------------------------------------------------------------------------------
- */
+/* ---- counters --------------------------------------------------------------------------------------- */
 
 static void side_state(struct side_state *to, const struct side *side, const struct notes *n, uint64_t frames,
                        uint64_t bytes, uint64_t drops, uint64_t broken, uint64_t turns) {
@@ -103,8 +102,7 @@ static void areas(struct queue_header *h, struct vq *q) {
     h->area_event = observe16(used_event(q)) | (uint64_t)observe16(avail_event(q)) << 16;
 }
 
-/* ---- rows -----------------------------------------------------------------------------------------------
- */
+/* ---- rows ------------------------------------------------------------------------------------------- */
 
 /* Everything that the labels speak of is copied between the two loads of the counts, our own notes of where
  * a buffer stands included. */

@@ -5,7 +5,7 @@ static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
     return len | (uint64_t)flags << 32 | (uint64_t)next << 48;
 }
 
-/* ---- driver ---------------------------------------------------------------------------------------- */
+/* ---- driver ----------------------------------------------------------------------------------------- */
 
 /* Descriptors keep what they hold from lap to lap, so only what differs is written: a line that the driver
  * does not touch is a line that need not travel. The comparison is with our own shadow. */
@@ -225,7 +225,7 @@ static void split_calls_off(struct vq *q) {
     operation(q->drv.door, EV_NOTIFY_OFF, 0, 0, 0, 0, AVAIL_NO_INTERRUPT);
 }
 
-/* ---- device ---------------------------------------------------------------------------------------- */
+/* ---- device ----------------------------------------------------------------------------------------- */
 
 static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr,
                               uint64_t word) {

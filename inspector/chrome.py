@@ -1,0 +1,212 @@
+"""The first and the last lines of every screen: what is looked at, and which keys do something.
+
+Both are one-pass Line API widgets: they repaint only when what they say has changed. The key line is
+made from the active bindings, in their order, and drops what does not fit from its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding
+from textual.geometry import Region
+from textual.screen import Screen
+from textual.strip import Strip
+from textual.widget import Widget
+
+from inspector.headlines import Headline, Piece
+from inspector.numbers import count
+from inspector.theme import Palette, palette
+
+
+def top(head: Headline, width: int) -> list[Piece]:
+    """The pieces of the first line, exactly `width` cells; features give way first, then kind and trace."""
+    left: list[Piece] = [
+        (" ringscope ", "accent"),
+        (f" {head.name}", "strong"),
+        (f" · {head.layout}", "text"),
+    ]
+    right: list[Piece] = [*head.state, (f"  seen {count(head.seen)} ", "text")]
+    room = width - _length(left) - _length(right)
+    trace: Piece = (f"  trace {head.trace}", "muted")
+    if room > len(trace[0]) + 30:
+        right.insert(len(head.state), trace)
+        room -= len(trace[0])
+    kind: Piece = (f" · {head.kind}", "text")
+    if room > len(kind[0]) + 24:
+        left.insert(2, kind)
+        room -= len(kind[0])
+    shown: list[str] = []
+    for index, name in enumerate(head.features):
+        rest = len(head.features) - index - 1
+        more = f" +{rest}" if rest else ""
+        if len(" · " + " ".join([*shown, name]) + more) + 2 > room:
+            break
+        shown.append(name)
+    if shown:
+        rest = len(head.features) - len(shown)
+        text = " · " + " ".join(shown) + (f" +{rest}" if rest else "")
+        left.append((text, "muted"))
+        room -= len(text)
+    return [*left, (" " * max(room, 0), "text"), *right]
+
+
+def _length(pieces: Iterable[Piece]) -> int:
+    return sum(len(text) for text, _ in pieces)
+
+
+def strip(pieces: Iterable[Piece], width: int, inks: Palette) -> Strip:
+    """Pieces as one line of exactly `width` cells."""
+    segments = [Segment(text, getattr(inks, style)) for text, style in pieces]
+    return Strip(segments).adjust_cell_length(width, inks.text)
+
+
+class TopLine(Widget):
+    """What is looked at, and whether it moves."""
+
+    DEFAULT_CSS = "TopLine { dock: top; height: 1; background: $panel; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: Headline | None = None
+
+    def say(self, head: Headline) -> None:
+        if head != self._said:
+            self._said = head
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        inks = palette(self.app)
+        over = inks.on(inks.panel)
+        if self._said is None:
+            return Strip.blank(self.size.width, over.text)
+        return strip(top(self._said, self.size.width), self.size.width, over)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """Keys that do one thing (or a group of things), as the key line shows them."""
+
+    keys: tuple[str, ...]
+    description: str
+    actions: tuple[str, ...]
+
+
+def keys_of(screen: Screen[Any]) -> list[Key]:
+    """The shown bindings that work now: the focused pane's first, then the screen's, then the app's."""
+    found: dict[str, Key] = {}
+    ranks: dict[str, int] = {}
+    for active in screen.active_bindings.values():
+        binding = active.binding
+        if not binding.show or not active.enabled:
+            continue
+        name = binding.group.description if binding.group else binding.description
+        shown = screen.app.get_key_display(binding)
+        known = found.get(name)
+        if known is None:
+            ranks[name] = 2 if active.node is screen.app else 1 if active.node is screen else 0
+            found[name] = Key((shown,), name, (binding.action,))
+        elif shown not in known.keys and (binding.group or binding.action not in known.actions):
+            found[name] = Key((*known.keys, shown), name, (*known.actions, binding.action))
+    order = {name: at for at, name in enumerate(found)}
+    return sorted(found.values(), key=lambda key: (ranks[key.description], order[key.description]))
+
+
+def fit(keys: list[Key], width: int, last: str = "help") -> list[Key]:
+    """As many keys as fit into `width` cells in their order; the one described as `last` always does."""
+    kept = [key for key in keys if key.description == last]
+    room = width - sum(_width(key) for key in kept)
+    for key in keys:
+        if key.description != last and _width(key) <= room:
+            kept.append(key)
+            room -= _width(key)
+    return sorted(kept, key=keys.index)
+
+
+def _width(key: Key) -> int:
+    return len(" ".join(key.keys)) + len(key.description) + 3
+
+
+class Foot(Widget):
+    """A line of state or of the last message, and the keys; one line only in a low terminal."""
+
+    DEFAULT_CSS = """
+    Foot { dock: bottom; height: 1; background: $panel; }
+    Foot.-tall { height: 2; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._facts: tuple[Piece, ...] = ()
+        self._message: Piece | None = None
+        self._spots: list[tuple[int, int, str]] = []
+
+    def on_mount(self) -> None:
+        self.screen.bindings_updated_signal.subscribe(self, self._rebound)
+
+    def _rebound(self, _screen: Screen[Any]) -> None:
+        self.refresh()
+
+    def say(self, facts: tuple[Piece, ...], message: Piece | None) -> None:
+        """What stands above the keys: the message while there is one, else the facts."""
+        if (facts, message) == (self._facts, self._message):
+            return
+        self._facts, self._message = facts, message
+        if self.size.height > 1:
+            self.refresh(Region(0, 0, self.size.width, 1))
+        else:
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        inks = palette(self.app)
+        width = self.size.width
+        tall = self.size.height > 1
+        if (tall and y == 0) or (not tall and self._message is not None):
+            pieces = (
+                ((" " + self._message[0], self._message[1]),)
+                if self._message
+                else ((" ", "muted"), *self._facts)
+            )
+            return strip(pieces, width, inks.on(inks.surface))
+        return self._key_strip(inks.on(inks.panel), width)
+
+    def _key_strip(self, inks: Palette, width: int) -> Strip:
+        segments: list[Segment] = []
+        self._spots = []
+        at = 0
+        bold = inks.accent + Style(bold=True)
+        for key in fit(keys_of(self.screen), width):
+            segments.append(Segment(" ", inks.text))
+            at += 1
+            for index, (shown, action) in enumerate(zip(key.keys, key.actions, strict=False)):
+                if index:
+                    segments.append(Segment(" ", inks.text))
+                    at += 1
+                self._spots.append((at, at + len(shown), action))
+                segments.append(Segment(shown, bold))
+                at += len(shown)
+            text = f" {key.description} "
+            self._spots.append((at, at + len(text), key.actions[0]))
+            segments.append(Segment(text, inks.muted))
+            at += len(text)
+        return Strip(segments).adjust_cell_length(width, inks.text)
+
+    async def on_click(self, event: events.Click) -> None:
+        if event.y == self.size.height - 1:
+            for start, stop, action in self._spots:
+                if start <= event.x < stop:
+                    await self.app.run_action(action, self.screen.focused or self.screen)
+
+
+def bindings_of(node: object) -> list[Binding]:
+    """The bindings that a class of ours declares for itself, most specific class first."""
+    found: list[Binding] = []
+    for cls in type(node).__mro__:
+        if cls.__module__.partition(".")[0] != "textual":
+            found += [binding for binding in vars(cls).get("BINDINGS", ()) if isinstance(binding, Binding)]
+    return found

@@ -1,0 +1,65 @@
+"""The one thread that reads the source, at a steady pace, and posts what it read.
+
+It never waits for the app, and the app never waits for it: a picture that is late is replaced by the
+next one, and quitting waits at most for one reading.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from inspector.messages import FeedFailed, Ticked
+from inspector.sanitise import one_line
+
+if TYPE_CHECKING:
+    from textual.message_pump import MessagePump
+
+    from inspector.session import Session
+
+HERTZ = 15.0
+
+
+class Feed:
+    """Reads `session` `hertz` times a second and posts a `Ticked` to `target` until stopped."""
+
+    def __init__(self, session: Session, target: MessagePump, hertz: float = HERTZ) -> None:
+        if not hertz > 0:
+            raise ValueError(f"{hertz} readings a second are no pace; give more than 0")
+        self.hertz = hertz
+        self._session = session
+        self._target = target
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ringscope-feed", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def soon(self) -> None:
+        """Read now rather than at the next beat: something was selected or stepped."""
+        self._wake.set()
+
+    def stop(self, timeout: float = 1.0) -> None:
+        """End the thread; harmless when repeated or never started. Waits `timeout` seconds at most."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(timeout)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.is_set():
+            self._wake.clear()
+            try:
+                tick = self._session.pull()
+            except Exception as error:
+                if not self._stop.is_set():
+                    self._target.post_message(FeedFailed(one_line(error)))
+                return
+            self._target.post_message(Ticked(tick))
+            now = time.monotonic()
+            due = max(due + 1 / self.hertz, now)
+            if self._wake.wait(due - now):
+                due = time.monotonic()

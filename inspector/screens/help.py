@@ -1,0 +1,87 @@
+"""Help, made from the bindings themselves: what is not bound is not in it, and nothing bound is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Static
+
+from dataplane.records import Owner
+from inspector.chrome import bindings_of
+from inspector.theme import GLYPHS, Palette, palette
+
+_LEGEND = (
+    (Owner.FREE, "free", "nobody owns it; the driver may fill it"),
+    (Owner.AVAILABLE, "available", "published by the driver, not yet seen by the device"),
+    (Owner.IN_USE, "in use", "taken by the device"),
+    (Owner.USED, "used", "completed by the device, not yet collected by the driver"),
+    ("flux", "in flux", "may have changed while it was read"),
+    ("fault", "fault", "breaks a rule"),
+)
+_INKS = {"flux": "flux", "fault": "fault"}
+
+
+def sections(app: Any, screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
+    """(title, bindings) for the app, a screen and the panes of that screen; nothing twice."""
+    yield "Everywhere", bindings_of(app)
+    seen: set[type] = set()
+    for node in (screen, *screen.query("*")):
+        if type(node) in seen:
+            continue
+        seen.add(type(node))
+        bindings = bindings_of(node)
+        if bindings:
+            yield node.BINDING_GROUP_TITLE or type(node).__name__, bindings
+
+
+def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
+    """The whole help as one text."""
+    text = Text()
+    text.append("ringscope", inks.accent)
+    text.append("  both sides of every virtqueue, live\n\n", inks.text)
+    text.append("A slot of a ring\n", inks.strong)
+    for sign, word, meaning in _LEGEND:
+        style = inks.owner(sign) if isinstance(sign, Owner) else getattr(inks, _INKS[sign])
+        text.append(f"  {GLYPHS[sign]} {word:<11}", style)
+        text.append(f"{meaning}\n", inks.text)
+    text.append("  driver", inks.driver)
+    text.append(" and ", inks.text)
+    text.append("device", inks.device)
+    text.append(" each have a colour: whoever wrote a thing gives it its own\n", inks.text)
+    for title, bindings in sections(app, screen):
+        text.append(f"\n{title}\n", inks.strong)
+        for binding in bindings:
+            keys = " ".join(
+                app.get_key_display(binding.with_key(key.strip())) for key in binding.key.split(",")
+            )
+            text.append(f"  {keys:<14}", inks.accent)
+            text.append(f"{binding.description:<18}", inks.text)
+            text.append(f"{binding.tooltip}\n", inks.muted)
+    text.append("\nctrl+p", inks.accent)
+    text.append(" has every command by name, and the themes.", inks.text)
+    return text
+
+
+class HelpScreen(ModalScreen[None]):
+    """What the signs mean and what the keys do."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "dismiss", "close", id="help.close", tooltip="Back to the screen"),
+    ]
+
+    def __init__(self, of: Screen[Any]) -> None:
+        super().__init__()
+        self._of = of
+
+    def compose(self) -> ComposeResult:
+        inks = palette(self.app)
+        with VerticalScroll(id="help") as body:
+            body.border_title = "help"
+            body.border_subtitle = "esc close"
+            yield Static(page(self.app, self._of, inks.on(inks.surface)), markup=False)
