@@ -198,17 +198,17 @@ def _attach(tap: Tap) -> None:
     try:
         fcntl.ioctl(tap.fd, TUNSETIFF, request)
     except OSError as error:
-        make = f"ip tuntap add dev {name} mode tap"
         match error.errno:
             case errno.EPERM:
-                needs = f"CAP_NET_ADMIN, or once, by root: {make} user $USER vnet_hdr"
+                make = f"ip tuntap add dev {name} mode tap user $USER vnet_hdr"
+                needs = f"CAP_NET_ADMIN, or once, by root: {make}"
                 why = f"no right to use {name}: it needs {needs}"
             case errno.EBUSY:
                 why = (
                     f"{name} is in use by another program (`ip -d tuntap` shows it): close it or name another"
                 )
             case errno.EINVAL:
-                why = f"{name} is not a TAP with one queue: name another, or make one: {make} vnet_hdr"
+                why = f"{name} exists and is not a TAP with one queue: name another"
             case _:
                 why = f"cannot attach to {name}: {error.strerror}"
         raise CableError(why) from error

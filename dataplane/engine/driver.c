@@ -132,11 +132,11 @@ static void drop(struct vq *q, enum reason reason) {
 
 /* Adds one frame: 1; 0 where there is no room now. What can never fit is dropped and counted as done. */
 static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *p) {
-    uint32_t pieces = p->length ? (p->length + pool->capacity - 1) / pool->capacity : 1;
+    uint32_t pieces = (p->length + pool->capacity - 1) / pool->capacity;
     bool own_header, table;
-    if (p->length == 0 || p->length > NET_FRAME_MAX || pieces > pool->count || pieces > PIECES_MAX ||
-        !plan(q, p->length, pieces, &own_header, &table)) {
-        drop(q, p->length ? TOO_LONG : TOO_SHORT);
+    if (p->length < NET_FRAME_MIN || p->length > NET_FRAME_MAX || pieces > pool->count ||
+        pieces > PIECES_MAX || !plan(q, p->length, pieces, &own_header, &table)) {
+        drop(q, p->length < NET_FRAME_MIN ? TOO_SHORT : TOO_LONG);
         return 1;
     }
     pool->run = 0;
@@ -251,6 +251,12 @@ static uint32_t refill(struct vq *q, struct pool *pool) {
     struct buffer buffers[BURST];
     struct seg segs[BURST];
     uint32_t n, posted = 0;
+    if (repeatable(q, pool)) { /* receive buffers never differ: after one lap nothing has to be written again */
+        n = (uint32_t)q->drv.free;
+        pool_take_run(pool, n);
+        q->ops->repeat(q, n);
+        return n;
+    }
     do {
         uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
         n = room < BURST ? (uint32_t)room : BURST;
@@ -261,6 +267,7 @@ static uint32_t refill(struct vq *q, struct pool *pool) {
         }
         if (n) posted += q->ops->add(q, buffers, n);
     } while (n == BURST);
+    pool->run += posted;
     return posted;
 }
 
@@ -281,13 +288,15 @@ static enum reason receive_one(struct side *side, const struct pool *pool, const
         at += part;
     }
     *length = at;
+    if (at < NET_FRAME_MIN) return TOO_SHORT;
     return net_header_check(side->pair->accepted, false, header, at);
 }
 
 static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
     struct returned back[BURST];
     bool mergeable = accepted(side->pair, F_NET_MRG_RXBUF);
-    uint32_t n = q->ops->collect(q, back, BURST), i = 0;
+    uint32_t n = q->ops->collect(q, back, BURST), i = 0, frames = 0;
+    uint64_t bytes = 0;
     while (i < n) {
         struct virtio_net_hdr header; /* fetched once */
         memcpy(&header, pool_data(pool, (uint16_t)back[i].token) - NET_HEADER_LENGTH, NET_HEADER_LENGTH);
@@ -308,13 +317,18 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
         if (reason)
             drop(q, reason);
         else {
-            count_add(&q->drv.frames, 1);
-            count_add(&q->drv.bytes, length);
+            frames++;
+            bytes += length;
             port_take(&side->port, &header, side->frame, length);
         }
         i += parts;
     }
-    for (uint32_t k = 0; k < n; k++) pool_give(pool, (uint16_t)back[k].token);
+    count_add(&q->drv.frames, frames);
+    count_add(&q->drv.bytes, bytes);
+    if (repeatable(q, pool))
+        pool_give_run(pool, n);
+    else
+        for (uint32_t k = 0; k < n; k++) pool_give(pool, (uint16_t)back[k].token);
     if (q->drv.broken) return n;
     /* Posting and kicking for every single buffer would cost more than it brings. */
     uint32_t posted = q->drv.free ? refill(q, pool) : 0;

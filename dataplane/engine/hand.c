@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "snapshot.h"
+
 /* The queue, of a pair whose verbs no thread uses: for the verbs by hand. */
 static struct vq *idle_queue(Engine *self, unsigned index) {
     struct pair *pair = open_pair(self);
@@ -184,4 +186,31 @@ PyObject *engine_turn(Engine *self, PyObject *args) {
     if (!idle_queue(self, 0)) return NULL;
     uint32_t moved = side ? device_turn(&self->pair->device) : driver_turn(&self->pair->driver);
     return PyLong_FromUnsignedLong(moved);
+}
+
+/* {"EVENT": {"": size, "number": 0, ...}, ...}: what tests hold against the numpy dtypes. */
+PyObject *module_offsets(PyObject *self, PyObject *unused) {
+    (void)self, (void)unused;
+#define F(s, f) #f, (int)offsetof(struct s, f)
+    return Py_BuildValue(
+        "{s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},"
+        "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i,s:i},"
+        "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i}}",
+        "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len),
+        F(virtq_desc, flags), F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem),
+        F(virtq_used_elem, id), F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc),
+        F(pvirtq_desc, addr), F(pvirtq_desc, len), F(pvirtq_desc, id), F(pvirtq_desc, flags), "NET_HEADER",
+        "", (int)sizeof(struct virtio_net_hdr), F(virtio_net_hdr, flags), F(virtio_net_hdr, gso_type),
+        F(virtio_net_hdr, hdr_len), F(virtio_net_hdr, gso_size), F(virtio_net_hdr, csum_start),
+        F(virtio_net_hdr, csum_offset), F(virtio_net_hdr, num_buffers), "EVENT", "",
+        (int)sizeof(struct event), F(event, number), F(event, place), F(event, kind), F(event, slot),
+        F(event, count), "FRAME", "", (int)sizeof(struct frame_header), F(frame_header, position),
+        F(frame_header, captured), F(frame_header, buffers), F(frame_header, direction),
+        F(frame_header, net_header), "QUEUE_HEADER", "", (int)sizeof(struct queue_header),
+        F(queue_header, area_event), F(queue_header, driver), F(queue_header, device), "DRIVER_STATE", "",
+        (int)sizeof(struct driver_state), "path", (int)offsetof(struct driver_state, path), "polling",
+        (int)offsetof(struct driver_state, side), "DEVICE_STATE", "", (int)sizeof(struct device_state),
+        "unflushed", (int)offsetof(struct device_state, unflushed), "polling",
+        (int)offsetof(struct device_state, side));
+#undef F
 }

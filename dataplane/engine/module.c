@@ -246,8 +246,8 @@ static PyObject *engine_traffic(Engine *self, PyObject *args) {
     default: port_quiet(&s->port); count_set(&pair->clock.next[side ? 1 : 0], UINT64_MAX);
     }
     if (kind[0] == 'p') pair->clock.position = 0;
+    pair_look(pair);
     pair_resume(pair, was_running);
-    pair_wake(pair);
     Py_END_ALLOW_THREADS;
     free(copy);
     Py_RETURN_NONE;
@@ -261,6 +261,7 @@ static PyObject *engine_mute(Engine *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS;
     bool was_running = pair_rest(pair);
     (side ? &pair->device : &pair->driver)->port.muted = muted;
+    pair_look(pair);
     pair_resume(pair, was_running);
     Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
@@ -481,35 +482,7 @@ static PyType_Slot slots[] = {
 };
 static PyType_Spec spec = {"dataplane._engine.Engine", sizeof(Engine), 0, Py_TPFLAGS_DEFAULT, slots};
 
-static PyObject *module_offsets(PyObject *self, PyObject *unused);
 static PyMethodDef functions[] = {{"offsets", module_offsets, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
-
-/* {"EVENT": {"": size, "number": 0, ...}, ...}: what tests hold against the numpy dtypes. */
-static PyObject *module_offsets(PyObject *self, PyObject *unused) {
-    (void)self, (void)unused;
-#define F(s, f) #f, (int)offsetof(struct s, f)
-    return Py_BuildValue(
-        "{s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},"
-        "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i,s:i},"
-        "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i}}",
-        "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len),
-        F(virtq_desc, flags), F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem),
-        F(virtq_used_elem, id), F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc),
-        F(pvirtq_desc, addr), F(pvirtq_desc, len), F(pvirtq_desc, id), F(pvirtq_desc, flags), "NET_HEADER",
-        "", (int)sizeof(struct virtio_net_hdr), F(virtio_net_hdr, flags), F(virtio_net_hdr, gso_type),
-        F(virtio_net_hdr, hdr_len), F(virtio_net_hdr, gso_size), F(virtio_net_hdr, csum_start),
-        F(virtio_net_hdr, csum_offset), F(virtio_net_hdr, num_buffers), "EVENT", "",
-        (int)sizeof(struct event), F(event, number), F(event, place), F(event, kind), F(event, slot),
-        F(event, count), "FRAME", "", (int)sizeof(struct frame_header), F(frame_header, position),
-        F(frame_header, captured), F(frame_header, buffers), F(frame_header, direction),
-        F(frame_header, net_header), "QUEUE_HEADER", "", (int)sizeof(struct queue_header),
-        F(queue_header, area_event), F(queue_header, driver), F(queue_header, device), "DRIVER_STATE", "",
-        (int)sizeof(struct driver_state), "path", (int)offsetof(struct driver_state, path), "polling",
-        (int)offsetof(struct driver_state, side), "DEVICE_STATE", "", (int)sizeof(struct device_state),
-        "unflushed", (int)offsetof(struct device_state, unflushed), "polling",
-        (int)offsetof(struct device_state, side));
-#undef F
-}
 
 static int module_exec(PyObject *module) {
     PyObject *type = PyType_FromModuleAndSpec(module, &spec, NULL);

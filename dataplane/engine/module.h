@@ -23,5 +23,6 @@ PyObject *engine_verb(Engine *self, PyObject *args);
 PyObject *engine_tables(Engine *self, PyObject *args);
 PyObject *engine_turn(Engine *self, PyObject *args);
 PyObject *engine_poke(Engine *self, PyObject *args);
+PyObject *module_offsets(PyObject *self, PyObject *unused);
 
 #endif

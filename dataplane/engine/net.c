@@ -39,9 +39,15 @@ static void scatter(const struct chain *chain, uint32_t from, const uint8_t *dat
 }
 
 static bool gso_allowed(uint64_t accepted, bool transmit, uint8_t type) {
-    switch (type & ~NET_GSO_ECN) {
-    case NET_GSO_TCPV4: return has_feature(accepted, transmit ? F_NET_HOST_TSO4 : F_NET_GUEST_TSO4);
-    case NET_GSO_TCPV6: return has_feature(accepted, transmit ? F_NET_HOST_TSO6 : F_NET_GUEST_TSO6);
+    unsigned tso4 = transmit ? F_NET_HOST_TSO4 : F_NET_GUEST_TSO4,
+             tso6 = transmit ? F_NET_HOST_TSO6 : F_NET_GUEST_TSO6;
+    if (type & NET_GSO_ECN && !has_feature(accepted, transmit ? F_NET_HOST_ECN : F_NET_GUEST_ECN))
+        return false;
+    switch (type) {
+    case NET_GSO_TCPV4:
+    case NET_GSO_TCPV4 | NET_GSO_ECN: return has_feature(accepted, tso4);
+    case NET_GSO_TCPV6:
+    case NET_GSO_TCPV6 | NET_GSO_ECN: return has_feature(accepted, tso6);
     case NET_GSO_UDP: return has_feature(accepted, transmit ? F_NET_HOST_UFO : F_NET_GUEST_UFO);
     default: return false;
     }
@@ -93,7 +99,7 @@ static inline enum reason transmit_one(struct side *device, struct vq *q, const 
                                        uint64_t now, bool logged, uint64_t *bytes) {
     struct virtio_net_hdr header;
     if (chain->reason) return chain->reason;
-    if (chain->readable <= NET_HEADER_LENGTH) return TOO_SHORT;
+    if (chain->readable < NET_HEADER_LENGTH + NET_FRAME_MIN) return TOO_SHORT;
     if (chain->readable > NET_HEADER_LENGTH + NET_FRAME_MAX) return TOO_LONG;
     uint32_t length = (uint32_t)chain->readable - NET_HEADER_LENGTH;
     if (LIKELY(chain->out == 1)) {
@@ -270,6 +276,7 @@ static uint32_t receive_frames(struct side *device, struct vq *q, struct hand *h
         if (!p || p->pair != q->index / 2) break;
         enum reason reason = SOUND;
         if (p->length > NET_FRAME_MAX) reason = TOO_LONG;
+        if (p->length < NET_FRAME_MIN) reason = TOO_SHORT;
         if (!reason && !filter_accepts(device->pair, p->data, p->length)) reason = FILTERED;
         if (!reason) reason = net_header_check(device->pair->accepted, false, &p->header, p->length);
         if (!reason && !place_or_wait(device, q, hand, p, &reason)) break;

@@ -266,9 +266,10 @@ static bool driver_wanted(const struct side *side) {
 
 /* Asleep: true when something woke the side. */
 static bool wake(struct side *side) {
-    bool told = take_notifications(side) > 0;
+    bool told = take_notifications(side) > 0 || flag_get(&side->look);
     if (!told && !driver_wanted(side) && !port_ready(side, pair_now(side->pair))) return false;
     flag_set(&side->asleep, 0);
+    flag_set(&side->look, 0);
     operation(&side->door, EV_WAKE, 0, 0, 0, 0, 0);
     notifications_off(side);
     return true;
@@ -419,6 +420,12 @@ void pair_resume(struct pair *pair, bool was_running) {
     if (was_running) pair_run(pair);
 }
 
+void pair_look(struct pair *pair) {
+    flag_set(&pair->driver.look, 1);
+    flag_set(&pair->device.look, 1);
+    pair_wake(pair);
+}
+
 int pair_reset_queue(struct pair *pair, uint32_t index) {
     struct vq *q = &pair->queue[index];
     bool was_running = pair_rest(pair);
@@ -433,6 +440,7 @@ int pair_reset_queue(struct pair *pair, uint32_t index) {
     pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     pthread_mutex_unlock(&pair->life);
     door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
+    pair_look(pair);
     pair_resume(pair, was_running);
     return 0;
 }

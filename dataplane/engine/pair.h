@@ -47,6 +47,7 @@ struct side {
     pthread_t thread;
     bool started, polling;
     uint32_t asleep;
+    uint32_t look; /* something changed while it rested: it must not sleep on */
     int wake_fd;
     uint8_t *frame; /* one frame, linear */
     uint64_t loops;
@@ -133,6 +134,8 @@ void pair_run(struct pair *pair);
 /* Rests both sides between turns, for a change; returns whether they were running before. */
 bool pair_rest(struct pair *pair);
 void pair_resume(struct pair *pair, bool was_running);
+/* Both sides look at everything once more, asleep or not. */
+void pair_look(struct pair *pair);
 void pair_arm(struct pair *pair, uint32_t set, uint32_t clear);
 bool pair_frozen(const struct pair *pair);
 void pair_wake(struct pair *pair);

@@ -103,6 +103,7 @@ enum {
     NET_GSO_ECN = 0x80
 };
 #define NET_HEADER_LENGTH 12u    /* every VERSION_1 session without HASH_REPORT (5.1.6) */
+#define NET_FRAME_MIN     14u    /* an Ethernet header */
 #define NET_FRAME_MAX     65589u /* largest frame with offloads, Ethernet header and all (5.1.6.3.1) */
 
 enum { NET_S_LINK_UP = 1, NET_S_ANNOUNCE = 2 };
