@@ -204,9 +204,7 @@ def _attach(tap: Tap) -> None:
                 needs = f"CAP_NET_ADMIN, or once, by root: {make}"
                 why = f"no right to use {name}: it needs {needs}"
             case errno.EBUSY:
-                why = (
-                    f"{name} is in use by another program (`ip -d tuntap` shows it): close it or name another"
-                )
+                why = f"{name} is in use by another program, which `ip -d tuntap` names: choose another"
             case errno.EINVAL:
                 why = f"{name} exists and is not a TAP with one queue: name another"
             case _:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Literal
 
 import numpy as np
@@ -33,8 +34,12 @@ def _notify(row: dict[str, int], pending: int) -> Notify:
     )
 
 
-def _named(row: np.void, dtype: np.dtype[Any]) -> dict[str, int]:
-    return dict(zip(dtype.names or (), row.tolist(), strict=True))
+_WORDS = struct.Struct(f"<{QUEUE_HEADER.itemsize // 8}Q")  # every field of the header is 64 bits wide
+_DRIVER_NAMES = QUEUE_HEADER["driver"].names or ()
+_DEVICE_NAMES = QUEUE_HEADER["device"].names or ()
+_QUEUE_NAMES = (QUEUE_HEADER.names or ())[:-2]
+_DRIVER_AT = len(_QUEUE_NAMES)
+_DEVICE_AT = _DRIVER_AT + len(_DRIVER_NAMES)
 
 
 _COMMON = ("frames", "bytes", "drops", "turns", "avail_wrap", "used_wrap")
@@ -52,8 +57,7 @@ _DRIVER = (
 _DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed")
 
 
-def _driver(row: np.void, pending: int) -> DriverState:
-    v = _named(row, QUEUE_HEADER["driver"])
+def _driver(v: dict[str, int], pending: int) -> DriverState:
     return DriverState(
         **{name: v[name] for name in _DRIVER},
         path=Path(v["path"]),
@@ -64,8 +68,7 @@ def _driver(row: np.void, pending: int) -> DriverState:
     )
 
 
-def _device(row: np.void, pending: int) -> DeviceState:
-    v = _named(row, QUEUE_HEADER["device"])
+def _device(v: dict[str, int], pending: int) -> DeviceState:
     return DeviceState(
         **{name: v[name] for name in _DEVICE},
         polling=bool(v["polling"]),
@@ -93,8 +96,10 @@ def queue_name(index: int, role: Role) -> str:
 
 def queue(data: bytes, whole: bool) -> AnyQueue:
     """One queue from a buffer that `Engine.snapshot` filled; without `whole` the row arrays are empty."""
-    head = np.frombuffer(data, QUEUE_HEADER, 1)[0]
-    v = _named(head, QUEUE_HEADER)
+    words = _WORDS.unpack_from(data)
+    v = dict(zip(_QUEUE_NAMES, words, strict=False))
+    driver = dict(zip(_DRIVER_NAMES, words[_DRIVER_AT:], strict=False))
+    device = dict(zip(_DEVICE_NAMES, words[_DEVICE_AT:], strict=False))
     packed = bool(v["packed"])
     rows = v["size"] if whole and len(data) > QUEUE_HEADER.itemsize else 0
     role = Role(v["role"]) if v["role"] < 3 else Role.TRANSMIT
@@ -137,8 +142,8 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
         "buffer": buffer,
         "tables": _tables(data, at + -at % 8, v["tables"] if rows else 0, packed),
         "tables_left_out": v["tables_left_out"],
-        "driver": _driver(head["driver"], v["kick_pending"]),
-        "device": _device(head["device"], v["call_pending"]),
+        "driver": _driver(driver, v["kick_pending"]),
+        "device": _device(device, v["call_pending"]),
     }
     low, high = 0xFFFF, 16
     if packed:

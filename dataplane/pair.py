@@ -13,6 +13,7 @@ reason. A `Pair` is a `RingSource`; one thread at a time may change it, any numb
 from __future__ import annotations
 
 import struct
+import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -25,7 +26,7 @@ from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
 from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Path, Side
-from dataplane.snapshot import Identity, Logs, NetConfig, Snapshot
+from dataplane.snapshot import Array, Identity, Logs, NetConfig, Snapshot
 from dataplane.source import START, Cursor, Events, Frames, Stepped, TraceLevel, Unit
 
 Layout = Literal["split", "packed"]
@@ -155,6 +156,8 @@ class Pair:
         self._rate: float | None = None
         self._started = False
         self._closed = False
+        self._reading = threading.Lock()
+        self._scratch = bytearray()
         offered = DEFAULT_FEATURES | _ALSO_OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
         self._engine = Engine(
             pairs=queue_pairs,
@@ -387,6 +390,8 @@ class Pair:
         notes = []
         if info["wrong"]:
             notes.append(f"{info['wrong']} frames arrived lost, repeated, reordered or altered")
+        if info["gone"]:
+            notes.append("an interface of the cable was deleted: its side sends nothing any more")
         if info["refused_frames"]:
             notes.append(f"{info['refused_frames']} frames were not taken by the interface")
         return Snapshot(
@@ -411,25 +416,32 @@ class Pair:
             notes=tuple(notes),
         )
 
-    def events(self, since: Cursor = START, *, most: int = 1 << 15) -> Events:
-        """At most `most` events of each side, the newest; what is older counts as lost."""
-        parts, cursor, lost = [], [], 0
+    def events(self, since: Cursor = START, *, most: int = 1 << 11) -> Events:
+        """At most `most` events of each side, the newest; what is older counts as lost.
+
+        Sorted within a pull. What a side was just writing may come with the next pull, behind a higher number
+        of the other side: whoever appends pulls sorts once more.
+        """
+        scratch = np.empty((2 * most, EVENT.itemsize // 8), np.uint64)
+        held, cursor, lost = 0, [], 0
         for side in (0, 1):
-            scratch = np.empty(most, EVENT)
-            count, position, missed = self._engine.events(side, since[side], scratch)
-            parts.append(scratch[:count])
+            count, position, missed = self._engine.events(side, since[side], scratch[held : held + most])
+            held += count
             cursor.append(position)
             lost += missed
-        rows = np.concatenate(parts)
-        rows = rows[np.argsort(rows["number"], kind="stable")]
+        order = np.argsort(scratch[:held, 0], kind="stable")
+        rows: Array = scratch[order].reshape(-1).view(EVENT)
         rows.flags.writeable = False
         return Events(rows, tuple(cursor), lost)
 
     def frames(self, since: Cursor = START, *, most: int = 1 << 22) -> Frames:
         """At most `most` bytes of frames, oldest first; the cursor leads to the rest."""
-        scratch = bytearray(most)
-        size, position, expected, lost = self._engine.frames(since[0], since[1], scratch)
-        data = bytes(memoryview(scratch)[:size])
+        with self._reading:  # four megabytes are dear to clear for every look
+            if len(self._scratch) < most:
+                self._scratch = bytearray(most)
+            target = memoryview(self._scratch)[:most]
+            size, position, expected, lost = self._engine.frames(since[0], since[1], target)
+            data = bytes(target[:size])
         starts = []
         at = 0
         captured = np.frombuffer(data, "<u4", len(data) // 4)  # the eighth word of each record

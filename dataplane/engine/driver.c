@@ -4,8 +4,6 @@
 
 #include "pair.h"
 
-#define PIECES_MAX 1100u /* of the largest frame, in the smallest buffers that pair_init() allows */
-
 /* ---- pools ------------------------------------------------------------------------------------------ */
 
 static uint16_t pool_take(struct pool *pool) {
@@ -119,9 +117,11 @@ static bool plan(const struct vq *q, uint32_t length, uint32_t pieces, bool *own
 
 static void write_header(struct pool *pool, uint16_t b, const struct virtio_net_hdr *header) {
     static const struct virtio_net_hdr plain;
-    bool is_plain = memcmp(header, &plain, NET_HEADER_LENGTH) == 0;
+    struct virtio_net_hdr h = *header;
+    h.flags &= NET_HDR_NEEDS_CSUM; /* the one flag that a driver may set (5.1.6.2.1) */
+    bool is_plain = memcmp(&h, &plain, NET_HEADER_LENGTH) == 0;
     if (is_plain && pool->plain[b]) return; /* its line need not travel */
-    memcpy(pool_data(pool, b) - NET_HEADER_LENGTH, header, NET_HEADER_LENGTH);
+    memcpy(pool_data(pool, b) - NET_HEADER_LENGTH, &h, NET_HEADER_LENGTH);
     pool->plain[b] = is_plain;
 }
 
@@ -134,14 +134,14 @@ static void drop(struct vq *q, enum reason reason) {
 static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *p) {
     uint32_t pieces = (p->length + pool->capacity - 1) / pool->capacity;
     bool own_header, table;
-    if (p->length < NET_FRAME_MIN || p->length > NET_FRAME_MAX || pieces > pool->count ||
-        pieces > PIECES_MAX || !plan(q, p->length, pieces, &own_header, &table)) {
+    if (p->length < NET_FRAME_MIN || p->length > NET_FRAME_MAX || pieces > pool->count || pieces > SPAN ||
+        !plan(q, p->length, pieces, &own_header, &table)) {
         drop(q, p->length < NET_FRAME_MIN ? TOO_SHORT : TOO_LONG);
         return 1;
     }
     pool->run = 0;
     if (pool->free < pieces || q->drv.free < (table ? 1 : pieces + own_header)) return 0;
-    struct seg segs[PIECES_MAX + 1];
+    struct seg segs[SPAN + 1];
     uint16_t first = pool_take(pool), b = first;
     uint16_t n = 0;
     write_header(pool, first, &p->header);
@@ -251,7 +251,8 @@ static uint32_t refill(struct vq *q, struct pool *pool) {
     struct buffer buffers[BURST];
     struct seg segs[BURST];
     uint32_t n, posted = 0;
-    if (repeatable(q, pool)) { /* receive buffers never differ: after one lap nothing has to be written again */
+    if (repeatable(q,
+                   pool)) { /* receive buffers never differ: after one lap nothing has to be written again */
         n = (uint32_t)q->drv.free;
         pool_take_run(pool, n);
         q->ops->repeat(q, n);
@@ -293,7 +294,7 @@ static enum reason receive_one(struct side *side, const struct pool *pool, const
 }
 
 static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
-    struct returned back[BURST];
+    struct returned back[SPAN];
     bool mergeable = accepted(side->pair, F_NET_MRG_RXBUF);
     uint32_t n = q->ops->collect(q, back, BURST), i = 0, frames = 0;
     uint64_t bytes = 0;
@@ -302,13 +303,13 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
         memcpy(&header, pool_data(pool, (uint16_t)back[i].token) - NET_HEADER_LENGTH, NET_HEADER_LENGTH);
         uint32_t parts = mergeable && back[i].length >= NET_HEADER_LENGTH ? header.num_buffers : 1;
         enum reason reason = back[i].length < NET_HEADER_LENGTH ? TOO_SHORT : SOUND;
-        if (parts == 0 || parts > BURST) reason = NUM_BUFFERS_BAD, parts = 1;
+        if (parts == 0 || parts > SPAN) reason = NUM_BUFFERS_BAD, parts = 1;
         if (parts > n - i) { /* the rest of the frame is in the next used elements, if anywhere */
             for (uint32_t k = 0; k < i; k++) pool_give(pool, (uint16_t)back[k].token);
             memmove(back, back + i, (n - i) * sizeof back[0]);
             n -= i;
             i = 0;
-            uint32_t more = q->ops->collect(q, back + n, BURST - n);
+            uint32_t more = q->ops->collect(q, back + n, SPAN - n);
             n += more;
             if (parts > n) reason = NUM_BUFFERS_BAD, parts = 1;
         }

@@ -132,6 +132,10 @@ int64_t gate_step(struct gate *gate, int side, enum gate_point unit, uint64_t co
         pthread_mutex_unlock(&gate->lock);
         return -1;
     }
+    if (count == 0) {
+        pthread_mutex_unlock(&gate->lock);
+        return 0;
+    }
     s->unit = unit;
     s->left = count;
     s->taken = 0;

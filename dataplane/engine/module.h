@@ -1,4 +1,4 @@
-/* module.h: what module.c and hand.c share. */
+/* module.h: what the files share that make the Python face. */
 #ifndef RINGSCOPE_MODULE_H
 #define RINGSCOPE_MODULE_H
 
@@ -13,8 +13,21 @@ typedef struct {
 
 /* The pair, or NULL with RuntimeError once it is closed. */
 struct pair *open_pair(Engine *self);
+#define PAIR_OR_RETURN                                                                                       \
+    struct pair *pair = open_pair(self);                                                                     \
+    if (!pair) return NULL
+/* The queue, or NULL with IndexError. */
+struct vq *any_queue(struct pair *pair, unsigned index);
 
-/* hand.c: methods of Engine. */
+/* module_read.c */
+PyObject *engine_room(Engine *self, PyObject *args);
+PyObject *engine_snapshot(Engine *self, PyObject *args);
+PyObject *engine_info(Engine *self, PyObject *args);
+PyObject *engine_events(Engine *self, PyObject *args);
+PyObject *engine_frames(Engine *self, PyObject *args);
+PyObject *engine_peek(Engine *self, PyObject *args);
+
+/* module_hand.c */
 PyObject *engine_add(Engine *self, PyObject *args);
 PyObject *engine_collect(Engine *self, PyObject *args);
 PyObject *engine_next(Engine *self, PyObject *args);

@@ -151,8 +151,8 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
 
 /* Chains taken for frames that are on their way; what one frame leaves over serves the next. */
 struct hand {
-    struct chain chain[BURST];
-    struct done done[BURST];
+    struct chain chain[SPAN];
+    struct done done[SPAN];
     uint32_t have, used;
 };
 
@@ -171,7 +171,8 @@ static uint32_t place_frame(struct side *device, struct vq *q, struct hand *hand
         if (!mergeable && room < need) return 0;
     }
     struct virtio_net_hdr header = *from;
-    header.num_buffers = (uint16_t)n; /* 1 without MRG_RXBUF (5.1.6.4.1) */
+    if (!accepted(device->pair, F_NET_GUEST_CSUM)) header.flags = 0; /* 5.1.6.4.1 */
+    header.num_buffers = (uint16_t)n;                                /* 1 without MRG_RXBUF (5.1.6.4.1) */
     scatter(&hand->chain[first], 0, (const uint8_t *)&header, NET_HEADER_LENGTH);
     uint32_t at = 0, skip = NET_HEADER_LENGTH;
     for (uint32_t i = first; i < first + n; i++, skip = 0) {
@@ -211,7 +212,7 @@ static void hand_back(struct vq *q, struct hand *hand) {
 /* Takes up to `want` more buffers; false where none came. */
 static bool take_more(struct vq *q, struct hand *hand, uint32_t want) {
     settle(q, hand);
-    if (want > BURST - hand->have) want = BURST - hand->have;
+    if (want > SPAN - hand->have) want = SPAN - hand->have;
     if (!chain_fits(q)) chain_compact(q, hand->chain, hand->have);
     uint32_t n = q->ops->next(q, hand->chain + hand->have, want);
     for (uint32_t i = 0; i < n; i++) {
@@ -260,7 +261,7 @@ static bool place_or_wait(struct side *device, struct vq *q, struct hand *hand, 
                           enum reason *reason) {
     while (place_frame(device, q, hand, &p->header, p->data, p->length) == 0) {
         bool alone = !accepted(device->pair, F_NET_MRG_RXBUF) && hand->have > hand->used;
-        if (alone || hand->have - hand->used == BURST || q->dev.holding >= q->size) {
+        if (alone || hand->have - hand->used == SPAN || q->dev.holding >= q->size) {
             *reason = NO_BUFFER; /* more would not help */
             return true;
         }

@@ -287,13 +287,16 @@ static void fall_asleep(struct side *side) {
 static void *side_main(void *argument) {
     struct side *side = argument;
     struct pair *pair = side->pair;
-    bool idle = false;
+    bool idle = false, begun = false;
     unsigned spins = 0;
     pthread_setname_np(pthread_self(), thread_names[side->door.side]);
-    notifications_off(side);
     while (!flag_get(&pair->closing)) {
         if (UNLIKELY(armed(&side->door) & ARM_GATE))
             gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
+        if (!begun) { /* behind the gate: a pair that starts frozen has done nothing yet */
+            notifications_off(side);
+            begun = true;
+        }
         if (side->asleep && !wake(side)) {
             idle = true;
             if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);

@@ -198,6 +198,11 @@ void port_tap(struct port *port, int fd) {
 
 static bool tap_read(struct port *port) {
     ssize_t n = read(port->fd, port->scratch, NET_HEADER_LENGTH + NET_FRAME_MAX);
+    if (n < 0 &&
+        (errno == EBADFD || errno == ENODEV)) { /* the interface was deleted: poll would never rest again */
+        port_quiet(port);
+        count_add(&port->gone, 1);
+    }
     if (n < (ssize_t)NET_HEADER_LENGTH) return false;
     memcpy(&port->current.header, port->scratch, NET_HEADER_LENGTH);
     port->current.header.num_buffers = 0;

@@ -60,6 +60,7 @@ struct port {
     int fd;
     uint8_t *scratch; /* one frame with its header */
     uint64_t refused; /* frames the interface did not take */
+    uint64_t gone;    /* the interface was deleted */
 };
 
 int port_init(struct port *port, uint8_t side, struct play_clock *clock); /* 0, or -1: out of memory */

@@ -10,6 +10,7 @@
 #include "virtio.h"
 
 #define BURST         32u /* buffers moved by one call of a verb */
+#define SPAN          64u /* buffers that one frame may span */
 #define TABLE_ENTRIES 64u /* entries of an indirect table of our driver */
 #define NO_SLOT       0xffffu
 

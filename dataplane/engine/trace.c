@@ -68,7 +68,8 @@ size_t trace_read(const struct trace *trace, int side, uint64_t *position, struc
     uint64_t head = count_get(&log->head), from = *position;
     if (from > head) from = head;
     if (head - from >= log->capacity) from = head - log->capacity + 1;
-    size_t n = head - from < room ? (size_t)(head - from) : room;
+    if (head - from > room) from = head - room;
+    size_t n = (size_t)(head - from);
     uint64_t *out = (uint64_t *)(void *)to;
     for (size_t k = 0; k < n; k++) {
         const uint64_t *word = log->words + ((from + k) & (log->capacity - 1)) * EVENT_WORDS;

@@ -107,8 +107,8 @@ uint64_t trace_now(const struct trace *trace);
 uint64_t trace_take_number(struct trace *trace);
 void trace_write(struct trace *trace, const struct event *event); /* by event->side's thread only */
 
-/* Copies events [*position, head) to `to` (room for `room` of them), moves *position on and adds what was
- * overwritten to *lost. Returns the events copied. */
+/* Copies the newest events of [*position, head), at most `room`, moves *position to the head and adds what
+ * was passed over or overwritten to *lost. Returns the events copied. */
 size_t trace_read(const struct trace *trace, int side, uint64_t *position, struct event *to, size_t room,
                   uint64_t *lost);
 

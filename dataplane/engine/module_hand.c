@@ -1,5 +1,5 @@
-/* hand.c: the Python face of the verbs, for a pair whose queues no thread uses: tests, and anyone who wants
- * to play a half by hand.
+/* module_hand.c: the Python face of the verbs, for a pair whose queues no thread uses: tests, and anyone who
+ * wants to play a half by hand.
  */
 #include "module.h"
 
