@@ -73,7 +73,7 @@ class Engine:
         """Fills `to` as engine/snapshot.h says; returns the bytes written."""
     def info(self) -> dict[str, int | bytes]: ...
     def events(self, side: int, position: int, to: Buffer, /) -> tuple[int, int, int]:
-        """(events copied, next position, lost)."""
+        """(events copied, next position, lost): the newest that fit."""
     def frames(self, position: int, expected: int, to: Buffer, /) -> tuple[int, int, int, int]:
         """(bytes copied, next position, number of the next frame expected, lost)."""
     def peek(self, address: int, to: Buffer, /) -> bool: ...
@@ -81,7 +81,7 @@ class Engine:
         """Writes guest memory as a hostile other side would: for tests."""
     def add(self, queue: int, segs: Buffer, table: bool, token: int, /) -> int:
         """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed),
-        or -1 where there is no room now. ValueError where it can never fit. The verbs work only before start()."""
+        or -1 where there is no room now. ValueError where it can never fit. Verbs work only before start()."""
     def collect(self, queue: int, /) -> tuple[int, int, int, int] | None:
         """Driver: (token, used length, publication count, head)."""
     def next(self, queue: int, /) -> tuple[int, int, int, int, int, int, int, bytes] | None:
