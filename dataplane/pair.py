@@ -171,6 +171,7 @@ class Pair:
             packed=packed,
         )
         self._pairs = queue_pairs
+        self._mtu = mtu
         try:
             self._bring_up(wanted, packed)
         except BaseException:
@@ -231,6 +232,11 @@ class Pair:
         """Numbered UDP frames as fast as they go, checked on arrival; one in `sample` is logged."""
         if not 64 <= length <= 65535:
             raise ValueError(f"flood frames of {length} bytes are out of range: 64 to 65535")
+        large = f.mask(f.NET_F_MRG_RXBUF, f.NET_F_GUEST_TSO4, f.NET_F_GUEST_TSO6, f.NET_F_GUEST_UFO)
+        if "to_driver" in directions and not self._identity.accepted & large and length > self._mtu + 22:
+            raise ValueError(
+                f"flood frames of {length} bytes do not fit the receive buffers: accept mrg_rxbuf or raise the mtu"
+            )
         for side, name in ((0, "to_device"), (1, "to_driver")):
             self._engine.traffic(side, "flood", length)  # either side checks what the other sends
             self._engine.mute(side, name not in directions)

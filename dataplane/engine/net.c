@@ -229,11 +229,11 @@ static bool take_more(struct vq *q, struct hand *hand, uint32_t want) {
 
 static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *hand) {
     static const struct virtio_net_hdr plain, whole = {.num_buffers = 1};
-    uint32_t pair = q->index / 2, moved = 0, length = device->port.flood_length;
+    uint32_t pair = q->index / 2, moved = 0, direct = 0, length = device->port.flood_length;
     bool logged = flag_get(&device->pair->trace.frames.on);
     if (hand->have < BURST) take_more(q, hand, BURST);
     uint32_t wanted = flood_allowance(&device->port, pair_now(device->pair), hand->have);
-    for (; moved < wanted; moved++) {
+    while (moved < wanted) {
         const struct chain *c = &hand->chain[hand->used];
         if (LIKELY(hand->used < hand->have && c->in == 1 && c->writable >= NET_HEADER_LENGTH + length)) {
             /* Straight into the buffer; the header only where it does not stand there already. */
@@ -241,18 +241,23 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
             if (memcmp(host, &whole, NET_HEADER_LENGTH)) memcpy(host, &whole, NET_HEADER_LENGTH);
             flood_write(&device->port, pair, host + NET_HEADER_LENGTH);
             hand->done[hand->used++] = (struct done){length + NET_HEADER_LENGTH, c->id, c->slots, true};
-            count_add(&q->dev.frames, 1);
-            count_add(&q->dev.bytes, length);
+            direct++;
             if (UNLIKELY(logged))
                 log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length,
                           pair_now(device->pair));
-            continue;
+        } else {
+            flood_write(&device->port, pair, device->frame);
+            if (place_frame(device, q, hand, &plain, device->frame, length) == 0) {
+                device->port.sequence[pair]--; /* not sent: the number is still free */
+                if (!take_more(q, hand, SPAN)) break;
+                continue;
+            }
         }
-        flood_write(&device->port, pair, device->frame);
-        if (place_frame(device, q, hand, &plain, device->frame, length)) continue;
-        device->port.sequence[pair]--; /* not sent: the number is still free */
-        break;
+        moved++;
     }
+    count_add(&q->dev.frames, direct);
+    count_add(&q->dev.bytes, (uint64_t)direct * length);
+    if (!logged) count_add(&device->pair->trace.frames.passed_over, direct);
     return moved;
 }
 

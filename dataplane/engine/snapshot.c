@@ -147,7 +147,7 @@ static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32
     }
 }
 
-/* At rest, and out of order: the driver's own notes tell what is outstanding, the device's what it holds. */
+/* At rest the notes of both sides tell: what is outstanding, and what of that the device holds. */
 static void mark_flights(struct rows *r, struct vq *q, const struct queue_header *h) {
     for (uint32_t id = 0; id < q->size; id++) {
         const struct flight *f = &q->drv.flight[id];
@@ -176,7 +176,7 @@ static void mark_range(struct rows *r, struct vq *q, const struct queue_header *
 static void classify_descriptors(struct rows *r, struct vq *q, const struct queue_header *h,
                                  const uint64_t *place, uint64_t completed) {
     uint64_t from = h->collected_after, to = h->published_after, middle = h->published_before;
-    if (count_peek(&q->drv.reordered) && h->exact) {
+    if (h->exact) {
         mark_flights(r, q, h);
         return;
     }
