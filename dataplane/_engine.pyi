@@ -81,7 +81,7 @@ class Engine:
         """Writes guest memory as a hostile other side would: for tests."""
     def add(self, queue: int, segs: Buffer, table: bool, token: int, /) -> int:
         """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed),
-        or -1 where there is no room now. ValueError where it can never fit. Verbs work only before start()."""
+        or -1 where there is no room now. ValueError where it can never fit. Only before start()."""
     def collect(self, queue: int, /) -> tuple[int, int, int, int] | None:
         """Driver: (token, used length, publication count, head)."""
     def next(self, queue: int, /) -> tuple[int, int, int, int, int, int, int, bytes] | None:

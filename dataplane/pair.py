@@ -155,11 +155,10 @@ class Pair:
         self._natural_rate = 0.0
         self._rate: float | None = None
         self._started = False
-        self._closed = False
         self._reading = threading.Lock()
         self._scratch = bytearray()
         offered = DEFAULT_FEATURES | _ALSO_OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
-        self._engine = Engine(
+        self._live: Engine | None = Engine(
             pairs=queue_pairs,
             size=queue_size,
             control_size=CONTROL_SIZE,
@@ -178,6 +177,12 @@ class Pair:
             self.close()
             raise
         self._identity = Identity(name, "pair", 1, offered, wanted, packed)
+
+    @property
+    def _engine(self) -> Engine:
+        if self._live is None:
+            raise RuntimeError("the pair is closed")
+        return self._live
 
     def _bring_up(self, wanted: int, packed: bool) -> None:
         """3.1.1, step by step."""
@@ -235,7 +240,7 @@ class Pair:
         large = f.mask(f.NET_F_MRG_RXBUF, f.NET_F_GUEST_TSO4, f.NET_F_GUEST_TSO6, f.NET_F_GUEST_UFO)
         if "to_driver" in directions and not self._identity.accepted & large and length > self._mtu + 22:
             raise ValueError(
-                f"flood frames of {length} bytes do not fit the receive buffers: accept mrg_rxbuf or raise the mtu"
+                f"flood frames of {length} bytes do not fit a receive buffer: accept mrg_rxbuf or raise the mtu"
             )
         for side, name in ((0, "to_device"), (1, "to_driver")):
             self._engine.traffic(side, "flood", length)  # either side checks what the other sends
@@ -273,9 +278,9 @@ class Pair:
 
     def close(self) -> None:
         """Ends both sides; reading from then on raises RuntimeError."""
-        if not self._closed:
-            self._closed = True
-            self._engine.close()
+        engine, self._live = self._live, None
+        if engine is not None:
+            engine.close()
 
     def __enter__(self) -> Pair:
         return self

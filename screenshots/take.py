@@ -27,6 +27,7 @@ from dataplane.snapshot import Snapshot
 from dataplane.source import START, Cursor, Events, Frames, RingSource
 from inspector.app import RingscopeApp
 from inspector.messages import Ticked
+from inspector.screens.packets import PacketsScreen
 
 HERE = Path(__file__).parent
 _EPOCH = 1_790_000_000_000_000_000
@@ -152,24 +153,27 @@ async def rings(pilot: Pilot[Any], posed: Posed) -> None:
 
 
 async def packets(pilot: Pilot[Any], posed: Posed) -> None:
-    for _ in range(40):
-        posed.advance(driver=2, device=2)
+    """A DNS answer, with the bytes of one field lit."""
+    for _ in range(60):
+        posed.advance(driver=1, device=1)
         await look(pilot, posed)
     await pilot.press("2")
     await look(pilot, posed)
     await pilot.press("f")
-    await pilot.press("slash", *"example", "enter")
-    await _settled(pilot, posed)
-
-
-async def _settled(pilot: Pilot[Any], posed: Posed) -> None:
-    """Gives the dissector, a process of its own, the time it needs."""
-    for _ in range(100):
-        await asyncio.sleep(0.05)
-        await pilot.pause()
-        if "Domain Name" in pilot.app.export_screenshot():
-            break
+    await pilot.press("slash", *"CNAME web", "enter")
+    await _dissected(pilot)
+    await pilot.press("tab", "G", *["up"] * 5)
     await look(pilot, posed)
+
+
+async def _dissected(pilot: Pilot[Any]) -> None:
+    """Waits for the dissector, which is a process of its own."""
+    for _ in range(400):
+        await pilot.pause(0.05)
+        view = pilot.app.screen
+        if isinstance(view, PacketsScreen) and view.dissected:
+            return
+    raise RuntimeError("the dissector did not answer in twenty seconds")
 
 
 PICTURES = (

@@ -14,7 +14,7 @@
 static PyObject *os_error(void) { return PyErr_SetFromErrno(PyExc_OSError); }
 
 struct pair *open_pair(Engine *self) {
-    if (self->pair) return self->pair;
+    if (self->pair && !self->closed) return self->pair;
     PyErr_SetString(PyExc_RuntimeError, "the pair is closed");
     return NULL;
 }
@@ -72,26 +72,30 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     return (PyObject *)self;
 }
 
-static void release(Engine *self) {
-    struct pair *pair = self->pair;
-    self->pair = NULL;
-    if (!pair) return;
-    Py_BEGIN_ALLOW_THREADS;
-    pair_free(pair);
-    Py_END_ALLOW_THREADS;
-    free(pair);
-}
-
+/* No method runs any more: each holds a reference. */
 static void engine_dealloc(Engine *self) {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
-    release(self);
+    struct pair *pair = self->pair;
+    if (pair) {
+        Py_BEGIN_ALLOW_THREADS;
+        pair_free(pair);
+        Py_END_ALLOW_THREADS;
+        free(pair);
+    }
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
 }
 
+/* Ends the threads and whatever waits for them; the memory goes with the object. */
 static PyObject *engine_close(Engine *self, PyObject *unused) {
     (void)unused;
-    release(self);
+    struct pair *pair = self->pair;
+    if (pair && !self->closed) {
+        self->closed = true;
+        Py_BEGIN_ALLOW_THREADS;
+        pair_close(pair);
+        Py_END_ALLOW_THREADS;
+    }
     Py_RETURN_NONE;
 }
 

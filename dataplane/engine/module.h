@@ -8,7 +8,8 @@
 #include "pair.h"
 
 typedef struct {
-    PyObject_HEAD struct pair *pair;
+    PyObject_HEAD struct pair *pair; /* lives as long as the object: another thread may be inside a method */
+    bool closed;
 } Engine;
 
 /* The pair, or NULL with RuntimeError once it is closed. */

@@ -129,6 +129,11 @@ class PacketsScreen(Screen[None]):
         if selection.frame is not None and selection.frame != packets.cursor:
             packets.go(selection.frame)
 
+    @property
+    def dissected(self) -> bool:
+        """Whether the whole tree of the packet shown is there, not only its headers."""
+        return self._tree is not None
+
     def toggle_follow(self) -> bool:
         return self.query_one(PacketList).toggle_follow()
 
