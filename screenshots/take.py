@@ -162,7 +162,7 @@ async def packets(pilot: Pilot[Any], posed: Posed) -> None:
     await pilot.press("f")
     await pilot.press("slash", *"CNAME web", "enter")
     await _dissected(pilot)
-    await pilot.press("tab", "G", *["up"] * 5)
+    await pilot.press("tab", "G", "enter")
     await look(pilot, posed)
 
 

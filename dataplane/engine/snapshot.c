@@ -129,15 +129,19 @@ static uint8_t owner_of(const struct queue_header *h, uint64_t k) {
     return k >= h->used_after ? OWNER_IN_USE : OWNER_USED;
 }
 
-/* Marks the slots of one buffer. In a split queue the chain is followed in the copy, at most N steps. */
+/* Marks the slots of one buffer. In a split queue the chain is followed in the copy, at most N steps. Out of
+ * order a packed slot may have been read for one buffer and written again for a newer one: what is certain of
+ * the newer one stands. */
 static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32_t slots, uint8_t owner,
                  uint8_t label) {
     uint32_t slot = head;
     for (uint32_t i = 0; i < slots && slot < q->size; i++) {
-        r->owner[slot] = owner;
-        r->label[slot] = label;
-        r->head[slot] = head;
-        r->buffer[slot] = k;
+        if (r->label[slot] != LABEL_STABLE || (int64_t)r->buffer[slot] < (int64_t)k) {
+            r->owner[slot] = owner;
+            r->label[slot] = label;
+            r->head[slot] = head;
+            r->buffer[slot] = k;
+        }
         if (q->packed)
             slot = slot + 1 == q->size ? 0 : slot + 1;
         else if ((uint16_t)(r->desc[2 * slot + 1] >> 32) & DESC_NEXT)
