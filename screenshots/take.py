@@ -58,7 +58,7 @@ class Posed:
         now = _EPOCH + self.beats * _BEAT
         self.beats += 1
         real = self.pair.snapshot(whole)
-        queues = tuple(replace(queue, time=now, duration=12_000) for queue in real.queues)
+        queues = tuple(replace(q, time=now, duration=12_000, exact=False) for q in real.queues)
         return replace(real, time=now, queues=queues, state=self._state)
 
     def events(self, since: Cursor = START) -> Events:
