@@ -240,7 +240,7 @@ class Pair:
         large = f.mask(f.NET_F_MRG_RXBUF, f.NET_F_GUEST_TSO4, f.NET_F_GUEST_TSO6, f.NET_F_GUEST_UFO)
         if "to_driver" in directions and not self._identity.accepted & large and length > self._mtu + 22:
             raise ValueError(
-                f"flood frames of {length} bytes do not fit a receive buffer: accept mrg_rxbuf or raise the mtu"
+                f"flood frames of {length} bytes do not fit a receive buffer: accept mrg_rxbuf or raise mtu"
             )
         for side, name in ((0, "to_device"), (1, "to_driver")):
             self._engine.traffic(side, "flood", length)  # either side checks what the other sends

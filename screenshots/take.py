@@ -125,7 +125,7 @@ def _flood(layout: str) -> Pair:
 
 
 async def _in_three_states(pilot: Pilot[Any], posed: Posed) -> None:
-    """Buffers available, in use and used at once: the driver is ahead, the device in the middle of its work."""
+    """Buffers available, in use and used at once: the driver is ahead, the device is in the middle."""
     for beat in range(90):
         if beat % 7 < 4:
             posed.advance(driver=1 + beat // 30, device=1 + beat // 30)
