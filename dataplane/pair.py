@@ -25,40 +25,13 @@ from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
+from dataplane.negotiate import OFFERED, feature_set, why_refused
 from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Path, Side
 from dataplane.snapshot import Array, Identity, Logs, NetConfig, Snapshot
 from dataplane.source import START, Cursor, Events, Frames, Stepped, TraceLevel, Unit
 
 Layout = Literal["split", "packed"]
 Waiting = Literal["auto", "poll", "interrupt"]
-
-#: What the driver accepts unless told otherwise; RING_PACKED comes with the layout.
-DEFAULT_FEATURES = f.mask(
-    f.F_VERSION_1,
-    f.F_INDIRECT_DESC,
-    f.F_EVENT_IDX,
-    f.F_RING_RESET,
-    f.NET_F_CSUM,
-    f.NET_F_GUEST_CSUM,
-    f.NET_F_HOST_TSO4,
-    f.NET_F_HOST_TSO6,
-    f.NET_F_HOST_ECN,
-    f.NET_F_GUEST_TSO4,
-    f.NET_F_GUEST_TSO6,
-    f.NET_F_GUEST_ECN,
-    f.NET_F_MRG_RXBUF,
-    f.NET_F_MAC,
-    f.NET_F_STATUS,
-    f.NET_F_MTU,
-    f.NET_F_CTRL_VQ,
-    f.NET_F_CTRL_RX,
-    f.NET_F_CTRL_VLAN,
-    f.NET_F_CTRL_MAC_ADDR,
-    f.NET_F_GUEST_ANNOUNCE,
-    f.NET_F_MQ,
-)
-#: What the device offers beyond that.
-_ALSO_OFFERED = f.mask(f.F_IN_ORDER, f.NET_F_CTRL_RX_EXTRA, f.NET_F_HOST_UFO, f.NET_F_GUEST_UFO)
 
 PAIRS_MAX = 16
 CONTROL_SIZE = 64  #: descriptors of the control queue, whatever the others have
@@ -77,41 +50,11 @@ class PlayFrame:
     net_header: bytes = b""
 
 
-def feature_set(changes: str | Iterable[str], packed: bool, base: int = DEFAULT_FEATURES) -> int:
-    """Features after changes like "+in_order,-mrg_rxbuf"; ValueError names what is not known."""
-    words = changes.split(",") if isinstance(changes, str) else list(changes)
-    wanted = base | (f.mask(f.F_RING_PACKED) if packed else 0)
-    for word in (w.strip() for w in words):
-        if not word:
-            continue
-        bit = f.bit_of(word.lstrip("+-"))
-        if bit == f.F_RING_PACKED:
-            raise ValueError("RING_PACKED follows from the layout: choose it there")
-        wanted = wanted & ~f.mask(bit) if word.startswith("-") else wanted | f.mask(bit)
-    return wanted
-
-
 def _check_size(size: int, packed: bool) -> None:
     if not 1 <= size <= QUEUE_SIZE_MAX:
         raise ValueError(f"queue size {size} is out of range: 1 to {QUEUE_SIZE_MAX}")
     if not packed and size & (size - 1):
         raise ValueError(f"queue size {size} is not a power of two, which a split queue needs (2.7)")
-
-
-def why_refused(refused: int, accepted: int, packed: bool) -> str:
-    """The device's reason in words, from the engine's `refused` (1 + a feature bit)."""
-    bit = refused - 1
-    name = f.feature_names(f.mask(bit))[0]
-    if bit == f.F_VERSION_1:
-        return "the device refuses the features: VERSION_1 is required (6.1)"
-    if bit == f.F_RING_PACKED:
-        state = "set" if packed else "clear"
-        return f"the device refuses the features: RING_PACKED must be {state} for this layout"
-    for missing in f.missing(accepted):
-        if missing.bit == bit:
-            needs = " or ".join(f.feature_names(f.mask(n))[0] for n in missing.needs)
-            return f"the device refuses the features: {name} needs {needs} (5.1.3.1)"
-    return f"the device refuses the features: {name} is not offered"
 
 
 class Pair:
@@ -157,7 +100,7 @@ class Pair:
         self._started = False
         self._reading = threading.Lock()
         self._scratch = bytearray()
-        offered = DEFAULT_FEATURES | _ALSO_OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
+        offered = OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
         self._live: Engine | None = Engine(
             pairs=queue_pairs,
             size=queue_size,

@@ -35,34 +35,58 @@ PyObject *engine_snapshot(Engine *self, PyObject *args) {
     return q ? PyLong_FromSize_t(n) : NULL;
 }
 
+static int put(PyObject *dict, const char *name, PyObject *value) {
+    int failed = value ? PyDict_SetItemString(dict, name, value) : -1;
+    Py_XDECREF(value);
+    return failed;
+}
+
 PyObject *engine_info(Engine *self, PyObject *unused) {
     (void)unused;
     PAIR_OR_RETURN;
-    uint8_t mac[6];
-    for (unsigned i = 0; i < 6; i++) mac[i] = peek8(pair->mac + i);
     const struct frame_log *f = &pair->trace.frames;
+    const struct port *a = &pair->driver.port, *b = &pair->device.port;
     uint32_t arms = armed(&pair->driver.door);
-#define N(x) (unsigned long long)(x)
-    return Py_BuildValue(
-        "{s:K,s:K,s:K,s:K,s:y#,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:"
-        "K,s:K}",
-        "offered", N(pair->offered), "accepted", N(count_get(&pair->accepted)), "status",
-        N(count_get(&pair->status)), "refused", N(count_get(&pair->refused)), "mac", (const char *)mac,
-        (Py_ssize_t)6, "net_status", N(count_get(&pair->net_status)), "mtu", N(pair->mtu), "pairs_max",
-        N(pair->pairs_max), "pairs", N(flag_get(&pair->pairs)), "config_generation",
-        N(count_get(&pair->config_generation)), "queues", N(pair->queues), "running",
-        N(flag_get(&pair->running)), "frozen", N(pair_frozen(pair)), "number",
-        N(count_get(&pair->trace.number)), "time", N(pair_now(pair)), "trace_level",
-        N(arms & ARM_JOURNAL      ? 2
-          : arms & ARM_OPERATIONS ? 1
-                                  : 0),
-        "frames_on", N(flag_get(&f->on)), "frame_sample", N(flag_get(&f->sample)), "frames",
-        N(count_get(&f->frames)), "frames_passed_over", N(count_get(&f->passed_over)), "frame_bytes",
-        N(count_get(&f->bytes)), "scratch", N(pair->scratch_address), "wrong",
-        N(count_get(&pair->driver.port.wrong) + count_get(&pair->device.port.wrong)), "refused_frames",
-        N(count_get(&pair->driver.port.refused) + count_get(&pair->device.port.refused)), "gone",
-        N(count_get(&pair->driver.port.gone) + count_get(&pair->device.port.gone)));
-#undef N
+    uint64_t level = arms & ARM_JOURNAL ? 2 : arms & ARM_OPERATIONS ? 1 : 0;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } rows[] = {
+        {"offered", pair->offered},
+        {"accepted", count_get(&pair->accepted)},
+        {"status", count_get(&pair->status)},
+        {"refused", count_get(&pair->refused)},
+        {"net_status", count_get(&pair->net_status)},
+        {"mtu", pair->mtu},
+        {"pairs_max", pair->pairs_max},
+        {"pairs", flag_get(&pair->pairs)},
+        {"config_generation", count_get(&pair->config_generation)},
+        {"queues", pair->queues},
+        {"running", flag_get(&pair->running)},
+        {"frozen", pair_frozen(pair)},
+        {"number", count_get(&pair->trace.number)},
+        {"time", pair_now(pair)},
+        {"trace_level", level},
+        {"frames_on", flag_get(&f->on)},
+        {"frame_sample", flag_get(&f->sample)},
+        {"frames", count_get(&f->frames)},
+        {"frames_passed_over", count_get(&f->passed_over)},
+        {"frame_bytes", count_get(&f->bytes)},
+        {"scratch", pair->scratch_address},
+        {"wrong", count_get(&a->wrong) + count_get(&b->wrong)},
+        {"refused_frames", count_get(&a->refused) + count_get(&b->refused)},
+        {"gone", count_get(&a->gone) + count_get(&b->gone)},
+    };
+    char mac[6];
+    for (unsigned i = 0; i < 6; i++) mac[i] = (char)peek8(pair->mac + i);
+    PyObject *dict = PyDict_New();
+    if (!dict) return NULL;
+    int failed = put(dict, "mac", PyBytes_FromStringAndSize(mac, 6));
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && !failed; i++)
+        failed = put(dict, rows[i].name, PyLong_FromUnsignedLongLong(rows[i].value));
+    if (!failed) return dict;
+    Py_DECREF(dict);
+    return NULL;
 }
 
 PyObject *engine_events(Engine *self, PyObject *args) {

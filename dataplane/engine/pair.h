@@ -148,6 +148,11 @@ uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const u
 int pair_command_wait(struct pair *pair, uint64_t ticket, unsigned milliseconds);
 void pair_announce(struct pair *pair);
 
+/* side.c: the thread of a side; `argument` is the struct side. */
+void *side_run(void *argument);
+/* Switches off the notifications that a side receives, on all its queues. */
+void side_hush(struct side *side);
+
 /* driver.c, device.c: one turn of a side over all its queues; returns the buffers moved. */
 uint32_t driver_turn(struct side *side);
 uint32_t device_turn(struct side *side);

@@ -325,6 +325,7 @@ def test_an_interface_that_is_down_or_gone(bench: Bench) -> None:
         device.run("ip", "link", "del", bench.names["device"])
         with bench.spaces["driver"].socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"lost", (V4["device"], 9))
+        until(lambda: any("deleted" in note for note in pair.snapshot().notes), "a note of the interface")
         assert pair.snapshot().state == "running"
 
 

@@ -14,7 +14,7 @@ from model import AVAIL, NEXT, USED, WRITE
 from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
-from dataplane.pair import DEFAULT_FEATURES
+from dataplane.negotiate import DEFAULT_FEATURES
 from dataplane.records import EVENT, Kind, Reason
 from dataplane.snapshot import PackedQueue, SplitQueue
 from tests.rings.twin import Setting, Twin

@@ -12,7 +12,8 @@ import pytest
 
 from dataplane import features as f
 from dataplane._engine import Engine
-from dataplane.pair import DEFAULT_FEATURES, Pair
+from dataplane.negotiate import DEFAULT_FEATURES
+from dataplane.pair import Pair
 from tests.rings.staging import Net
 
 GOOD = f.mask(f.F_VERSION_1, f.F_INDIRECT_DESC)

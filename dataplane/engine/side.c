@@ -1,0 +1,141 @@
+/* side.c: what a side's thread does: turn after turn, and between them polling, or sleeping on its eventfds.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <sched.h>
+
+#include "pair.h"
+
+#define SPINS 256u /* idle turns of a polling side before it offers its processor */
+
+static const char *const thread_names[2] = {"rs-driver", "rs-device"};
+
+static bool is_driver(const struct side *side) { return side->door.side == 0; }
+
+/* A device wants to hear of receive buffers only when a frame waits for them: others are no news. */
+static bool wants_kicks(const struct side *device, const struct vq *q) {
+    if (q->role != ROLE_RECEIVE) return true;
+    const struct port *port = &device->port;
+    if (port->kind == PORT_FLOOD) return !port->muted;
+    return port->has_current && port->current.pair == q->index / 2;
+}
+
+void side_hush(struct side *side) {
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        side->door.queue = q->index;
+        if (is_driver(side))
+            q->ops->calls_off(q);
+        else
+            q->ops->kicks_off(q);
+    }
+}
+
+/* True where something came before the other side knew that it should tell (2.7.7.1). */
+static bool notifications_on(struct side *side) {
+    bool again = false;
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        side->door.queue = q->index;
+        if (is_driver(side))
+            again |= q->ops->calls_on(q) && !q->drv.broken;
+        else if (wants_kicks(side, q))
+            again |= q->ops->kicks_on(q) && !q->dev.broken;
+    }
+    return again;
+}
+
+/* The wake fd only ends a sleep: being looked at is no reason to look at the rings. */
+static uint64_t take_notifications(struct side *side) {
+    uint64_t n = 0;
+    notify_drain(side->wake_fd);
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (flag_get(&q->enabled)) n += is_driver(side) ? notify_take_calls(q) : notify_take_kicks(q);
+    }
+    return n;
+}
+
+static bool port_ready(struct side *side, uint64_t now) {
+    struct port *port = &side->port;
+    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) && !port->muted;
+    return !port->has_current && port_peek(port, now);
+}
+
+/* Sleeps on the eventfds, the port, and the time of the port's next frame. */
+static void sleep_until_told(struct side *side) {
+    struct pollfd fds[QUEUES_MAX + 2];
+    nfds_t n = 0;
+    fds[n++] = (struct pollfd){.fd = side->wake_fd, .events = POLLIN};
+    if (side->port.kind == PORT_TAP && !side->port.has_current)
+        fds[n++] = (struct pollfd){.fd = side->port.fd, .events = POLLIN};
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        struct vq *q = &side->pair->queue[i];
+        if (!flag_get(&q->enabled)) continue;
+        fds[n++] = (struct pollfd){.fd = is_driver(side) ? q->dev.call.fd : q->drv.kick.fd, .events = POLLIN};
+    }
+    uint64_t wait = port_wait(&side->port, pair_now(side->pair));
+    struct timespec t = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
+    ppoll(fds, n, wait == UINT64_MAX ? NULL : &t, NULL);
+}
+
+static bool driver_wanted(const struct side *side) {
+    return is_driver(side) && (flag_get(&side->pair->config_changed) || control_waiting(side->pair));
+}
+
+/* Asleep: true when something woke the side. */
+static bool wake(struct side *side) {
+    bool told = take_notifications(side) > 0 || flag_get(&side->look);
+    if (!told && !driver_wanted(side) && !port_ready(side, pair_now(side->pair))) return false;
+    flag_set(&side->asleep, 0);
+    flag_set(&side->look, 0);
+    operation(&side->door, EV_WAKE, 0, 0, 0, 0, 0);
+    side_hush(side);
+    return true;
+}
+
+static void fall_asleep(struct side *side) {
+    if (notifications_on(side)) {
+        side_hush(side);
+        return;
+    }
+    flag_set(&side->asleep, 1);
+    operation(&side->door, EV_WAIT, 0, 0, 0, 0, 0);
+}
+
+void *side_run(void *argument) {
+    struct side *side = argument;
+    struct pair *pair = side->pair;
+    bool idle = false, begun = false;
+    unsigned spins = 0;
+    pthread_setname_np(pthread_self(), thread_names[side->door.side]);
+    while (!flag_get(&pair->closing)) {
+        if (UNLIKELY(armed(&side->door) & ARM_GATE))
+            gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
+        if (!begun) { /* behind the gate: a pair that starts frozen has done nothing yet */
+            side_hush(side);
+            begun = true;
+        }
+        if (side->asleep && !wake(side)) {
+            idle = true;
+            if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);
+            continue;
+        }
+        uint32_t moved = is_driver(side) ? driver_turn(side) : device_turn(side);
+        count_add(&side->loops, 1);
+        idle = moved == 0;
+        if (moved) {
+            spins = 0;
+            continue;
+        }
+        if (!side->polling)
+            fall_asleep(side);
+        else if (++spins < SPINS)
+            relax();
+        else
+            sched_yield(); /* the other side may be waiting for this very processor */
+    }
+    return NULL;
+}
