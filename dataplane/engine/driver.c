@@ -4,6 +4,9 @@
 
 #include "pair.h"
 
+#define WRITE_AHEAD 8u /* payload lines asked for before they are written */
+#define READ_AHEAD  6u /* and before they are read */
+
 /* ---- pools ------------------------------------------------------------------------------------------ */
 
 static uint16_t pool_take(struct pool *pool) {
@@ -54,6 +57,10 @@ static void pool_give_run(struct pool *pool, uint32_t n) {
     pool->free += n;
 }
 
+static uint16_t after(const struct pool *pool, uint16_t b) {
+    return b + 1u == pool->count ? 0 : (uint16_t)(b + 1);
+}
+
 /* Whether every slot still holds what the last lap left there: then positions are all that has to move. */
 static bool repeatable(const struct vq *q, const struct pool *pool) {
     return q->drv.path == PATH_FIXED && q->in_order && pool->run >= pool->count;
@@ -67,7 +74,8 @@ uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct po
         uint32_t need = pair->accepted & big ? NET_FRAME_MAX : pair->mtu + 22;
         if (frame < need) frame = need;
     }
-    pool->stride = (frame + POOL_DATA + 63) & ~63u;
+    /* An odd number of lines: buffers a power of two apart would share a few sets of every cache. */
+    pool->stride = ((frame + POOL_DATA + 63) & ~63u) | 64;
     pool->capacity = pool->stride - POOL_DATA;
     /* The fixed mapping needs buffer i for slot i; any other path may want many buffers for one descriptor.
      */
@@ -195,9 +203,16 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     if (length != pool->run_length) pool->run = 0;
     pool->run_length = length;
     if (repeatable(q, pool)) {
-        uint16_t b = pool->head;
-        for (uint32_t i = 0; i < wanted; i++, b = b + 1u == pool->count ? 0 : (uint16_t)(b + 1))
+        uint16_t b = pool->head, ahead = b;
+        for (uint32_t i = 0; i < wanted + WRITE_AHEAD; i++) {
+            if (i < wanted) {
+                will_write(pool_data(pool, ahead));
+                ahead = after(pool, ahead);
+            }
+            if (i < WRITE_AHEAD) continue;
             flood_write(&side->port, pair, pool_data(pool, b));
+            b = after(pool, b);
+        }
         pool_take_run(pool, wanted);
         q->ops->repeat(q, wanted);
         count_add(&q->drv.frames, wanted);
@@ -299,6 +314,7 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
     uint32_t n = q->ops->collect(q, back, BURST), i = 0, frames = 0;
     uint64_t bytes = 0;
     while (i < n) {
+        if (i + READ_AHEAD < n) __builtin_prefetch(pool_data(pool, (uint16_t)back[i + READ_AHEAD].token));
         struct virtio_net_hdr header; /* fetched once */
         memcpy(&header, pool_data(pool, (uint16_t)back[i].token) - NET_HEADER_LENGTH, NET_HEADER_LENGTH);
         uint32_t parts = mergeable && back[i].length >= NET_HEADER_LENGTH ? header.num_buffers : 1;

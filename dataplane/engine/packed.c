@@ -246,7 +246,11 @@ static uint32_t packed_collect(struct vq *q, struct returned *out, uint32_t coun
 /* Addresses stand from the lap before; a used element took the place of the rest. */
 static void packed_repeat(struct vq *q, uint32_t count) {
     struct driver_half *drv = &q->drv;
-    uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at;
+    uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at, line = at;
+    for (uint32_t i = 0; i < count; i += 4) { /* four descriptors a line */
+        will_write(q->desc + 2 * line);
+        advance(q, &line, 4 % q->size);
+    }
     for (uint32_t i = 0; i < count; i++) {
         drv->flight[at].position = drv->added + i;
         drv->flight[at].live = true;
@@ -338,12 +342,12 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
         uint64_t word = acquire64(dev->door, q->desc + 2 * at + 1); /* pairs with packed_publish() */
         if (!is_avail(word_flags(word), wrap)) break;
         uint64_t addr = load64(dev->door, q->desc + 2 * at);
-        const uint8_t *payload = memory_translate(q->memory, addr, (uint32_t)word);
-        if (payload) __builtin_prefetch(payload + (64 - ((uintptr_t)payload & 63)));
+        uint8_t *host = memory_translate(q->memory, addr, (uint32_t)word);
+        if (LIKELY(host != NULL)) chain_prefetch(host, word_flags(word) & DESC_WRITE);
         enum reason reason = SOUND;
         if (UNLIKELY(dev->slots_out >= q->size))
             reason = INDEX_JUMP;
-        else if (LIKELY(chain_single(q, &chains[n], at, addr, (uint32_t)word, word_flags(word))))
+        else if (LIKELY(chain_single(q, &chains[n], at, host, (uint32_t)word, word_flags(word))))
             chains[n].id = word_id(word);
         else
             reason = take_chain(q, &chains[n], at, addr, word);

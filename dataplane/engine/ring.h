@@ -240,10 +240,9 @@ struct copied {
     uint16_t flags;
 };
 void chain_begin(struct vq *q, struct chain *chain, uint16_t head);
-/* A chain of one plain descriptor, as most are; false: walk it. */
-static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr, uint32_t len,
+/* A chain of one plain descriptor, as most are, translated already; false: walk it. */
+static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head, uint8_t *host, uint32_t len,
                                 uint16_t flags) {
-    uint8_t *host = memory_translate(q->memory, addr, len);
     if (UNLIKELY(flags & (DESC_NEXT | DESC_INDIRECT)) || UNLIKELY(!host) || UNLIKELY(!len)) return false;
     uint16_t in = (flags & DESC_WRITE) != 0;
     struct span *span = q->dev.arena + q->dev.arena_used++;
@@ -257,6 +256,14 @@ static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head
     chain->slots = chain->descriptors = 1;
     chain->indirect = chain->reason = 0;
     return true;
+}
+/* Asks for the first whole line of a payload, for reading or for writing. */
+static inline void chain_prefetch(const uint8_t *host, bool write) {
+    const uint8_t *line = host + (64 - ((uintptr_t)host & 63));
+    if (write)
+        will_write(line);
+    else
+        __builtin_prefetch(line);
 }
 /* One descriptor that is not INDIRECT. SOUND also where chain->reason was set: walk on, then hand back. */
 enum reason chain_element(struct vq *q, struct chain *chain, const struct copied *d);

@@ -265,19 +265,18 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
 
     uint16_t heads[BURST];
     uint64_t addr[BURST], word[BURST];
+    uint8_t *host[BURST];
     for (uint32_t i = 0; i < count; i++) {
         heads[i] = load16(door, avail_ring(q, (uint16_t)(at + i) & mask));
         if (LIKELY(heads[i] < q->size)) __builtin_prefetch(q->desc + 2 * heads[i]);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (UNLIKELY(heads[i] >= q->size)) {
-            addr[i] = word[i] = 0;
-            continue;
-        }
+        host[i] = NULL;
+        if (UNLIKELY(heads[i] >= q->size)) continue;
         addr[i] = load64(door, q->desc + 2 * heads[i]);
         word[i] = load64(door, q->desc + 2 * heads[i] + 1);
-        const uint8_t *payload = memory_translate(q->memory, addr[i], (uint32_t)word[i]);
-        if (payload) __builtin_prefetch(payload + (64 - ((uintptr_t)payload & 63)));
+        host[i] = memory_translate(q->memory, addr[i], (uint32_t)word[i]);
+        if (LIKELY(host[i] != NULL)) chain_prefetch(host[i], word[i] >> 32 & DESC_WRITE);
     }
     uint64_t position = dev->seen;
     uint32_t n;
@@ -287,7 +286,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
             reason = HEAD_OUT_OF_RANGE;
         else if (UNLIKELY(dev->taken[heads[n]]))
             reason = DUPLICATE_HEAD;
-        else if (!chain_single(q, &chains[n], heads[n], addr[n], (uint32_t)word[n],
+        else if (!chain_single(q, &chains[n], heads[n], host[n], (uint32_t)word[n],
                                (uint16_t)(word[n] >> 32)))
             reason = take_chain(q, &chains[n], heads[n], addr[n], word[n]);
         if (UNLIKELY(reason)) {

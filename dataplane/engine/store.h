@@ -124,6 +124,15 @@ static inline void relax(void) {
 #endif
 }
 
+/* The line is fetched for writing while something else is done: it was last in the other side's cache. */
+static inline void will_write(const void *p) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
+
 /* An event that is nobody's operation: written while both sides rest, or before they run. */
 void door_note(struct door *door, enum event_kind kind, uint64_t place, uint64_t old, uint64_t new);
 

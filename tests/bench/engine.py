@@ -87,7 +87,7 @@ def run(
     layout: str, size: int, seconds: float, reps: int, alone: bool, directions: str | None = None
 ) -> dict[str, Any]:
     """Everything about one configuration, in Mpps."""
-    chosen = directions or ("both" if alone else "to_device")
+    chosen = directions or "to_device"
     ways = ("to_device", "to_driver") if chosen == "both" else (chosen,)
     with make(layout, size, ways) as pair:
         samples = (one_core if alone else two_threads)(pair, seconds, reps)
