@@ -2,7 +2,8 @@
  *
  * One binary holds them all, so that one compiler line builds it:
  *     cc -std=c11 -O2 -pthread -Idataplane/engine TESTS ENGINE -o native
- * (TESTS: every .c file here; ENGINE: every .c file of the engine but module.c), and `native NAME [KEY=NUMBER
+ * (TESTS: every .c file here; ENGINE: every .c file of the engine but its Python face), and `native NAME
+ * [KEY=NUMBER
  * ...]` runs one. Exit code 0 and a line of numbers, or 1 and the reason.
  */
 #ifndef RINGSCOPE_TESTS_NATIVE_H
