@@ -18,7 +18,6 @@ uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const u
     if (pair->command_next - pair->command_answered < COMMANDS_MAX) {
         ticket = ++pair->command_next;
         struct command *c = &pair->command[ticket % COMMANDS_MAX];
-        c->ticket = ticket;
         c->class_command = (uint16_t)(class << 8 | command);
         c->length = (uint16_t)length;
         if (length) memcpy(c->data, data, length);

@@ -34,7 +34,6 @@ struct pool {
 #define POOL_DATA   64u
 
 struct command { /* control queue */
-    uint64_t ticket;
     uint16_t class_command; /* class << 8 | command */
     uint16_t length;
     uint8_t data[COMMAND_BYTES];

@@ -136,7 +136,6 @@ struct driver_half {
     uint32_t batch_length;
     uint64_t reordered; /* buffers that came back out of order */
     uint64_t frames, bytes, drops, turns, broken, path;
-    uint64_t calls_on; /* asked to be called */
 };
 
 struct device_half {
@@ -159,7 +158,6 @@ struct device_half {
     struct hand *hand; /* net.c: receive buffers taken and not filled yet */
     uint64_t holding;
     uint64_t frames, bytes, drops, turns, broken;
-    uint64_t kicks_on;
 };
 
 struct vq;
