@@ -220,7 +220,7 @@ class Pair:
             self._engine.command(4, 0, struct.pack("<H", self._pairs), 0)
 
     def run_inline(self, seconds: float) -> None:
-        """Instead of `start`: this thread plays both sides in turn, to see what a ring costs on one processor."""
+        """Instead of `start`: this thread plays both sides in turn: what a ring costs on one processor."""
         self._engine.run_inline(seconds)
 
     def close(self) -> None:
