@@ -181,7 +181,8 @@ class Twin:
                 continue
             turn = Owner.AVAILABLE if b.position >= self.device.seen else Owner.IN_USE
             turn = Owner.USED if b.position in self.shown else turn
-            if b.position in self.unshown and queue.owner[b.slots[0]] == Owner.USED:
+            mine = [slot for slot in b.slots if queue.buffer[slot] == b.position]
+            if b.position in self.unshown and any(queue.owner[slot] == Owner.USED for slot in mine):
                 turn = Owner.USED  # written and not shown yet: either
             for slot in b.slots:
                 owner[slot], buffer[slot], head[slot] = turn, b.position, b.slots[0]
