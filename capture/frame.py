@@ -16,29 +16,44 @@ DIRECTION_NAMES = ("to device", "to driver")
 INDIRECT = 1  #: its buffer came through an indirect table
 FIXED = 2  #: its queue uses the fixed slot-to-descriptor mapping
 
-#: One kept frame, 74 bytes. `number` counts from 1 without a gap; `time` is nanoseconds since the Unix
+#: One kept frame, 80 bytes. `number` counts from 1 without a gap; `time` is nanoseconds since the Unix
 #: epoch; `length` is that on the wire, `captured` that of the bytes kept. (`origin_queue`,
 #: `origin_position`) is its origin, `head` and `descriptors` the chain, `buffers` how many buffers it
 #: spans. `net_header` holds the first `net_header_length` bytes that stood before the frame. `offset`
-#: is where its bytes stand in the store, counted from the first byte the store ever took.
+#: is where its bytes stand in the store, counted from the first byte the store ever took. The first
+#: `LOGGED` bytes are those of a frame as a ring's log gives it, so that they are copied as a whole.
 RECORD = np.dtype(
     [
         ("number", "<u8"),
         ("time", "<u8"),
+        ("origin_position", "<u8"),
         ("length", "<u4"),
         ("captured", "<u4"),
-        ("interface", "<u2"),
-        ("direction", "u1"),
-        ("flags", "u1"),
         ("origin_queue", "<u2"),
         ("head", "<u2"),
-        ("origin_position", "<u8"),
         ("descriptors", "<u2"),
         ("buffers", "<u2"),
+        ("direction", "u1"),
+        ("flags", "u1"),
         ("net_header_length", "<u2"),
         ("net_header", "V20"),
         ("offset", "<u8"),
+        ("interface", "<u4"),
+        ("reserved", "<u4"),
     ]
+)
+LOGGED = 64
+
+KICK_SENT = 1  #: the driver notified the device of it
+KICK_QUIET = 2  #: the device wanted no kick
+CALL_SENT = 4  #: the device notified the driver of it
+CALL_QUIET = 8  #: the driver wanted no call
+
+#: What became of the buffer of a frame, 32 bytes: when it was made available, shown as used, and
+#: collected (nanoseconds since the epoch, 0 where not known or not yet), and which notifications were
+#: sent for it (the four bits above, 0 where not known).
+STAGES = np.dtype(
+    [("available", "<u8"), ("used", "<u8"), ("collected", "<u8"), ("notices", "u1"), ("reserved", "V7")]
 )
 
 
@@ -62,8 +77,8 @@ class Frame:
 
 def frame_of(row: Any, data: bytes) -> Frame:
     """A frame from one element of a `RECORD` array and its captured bytes."""
-    number, time, length, _, interface, direction, flags, queue, head, position, *rest = row.item()
-    descriptors, buffers, header_length, header, _ = rest
+    number, time, position, length, _, queue, head, descriptors, buffers, *rest = row.item()
+    direction, flags, header_length, header, _, interface, _ = rest
     return Frame(
         number=number,
         time=time,

@@ -305,10 +305,8 @@ class Writer:
             raise ValueError(f"interface {int(rows['interface'].max())} of {len(self._tallies)} described")
         with memoryview(data) as view:
             for row, at in zip(rows.tolist(), offsets.tolist(), strict=True):
-                number, time, length, captured, interface, direction, flags, queue, head, position, *rest = (
-                    row
-                )
-                descriptors, buffers, net_length, net_header, _ = rest
+                number, time, position, length, captured, queue, head, descriptors, buffers, *rest = row
+                direction, flags, net_length, net_header, _, interface, _ = rest
                 words = ""
                 if descriptors:  # a frame that no ring carried has no place in one
                     words = f"head={head} descriptors={descriptors} buffers={buffers} position={position}"

@@ -10,19 +10,32 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from capture.frame import RECORD, Array, Frame, frame_of
+from capture.frame import RECORD, STAGES, Array, Frame, frame_of
 
 _ROWS = 8192  #: rows of one chunk
 _CHUNKS = 64  #: chunks that the budget is divided into
 
 
+class Block(NamedTuple):
+    """Consecutive frames without a copy: frame i is `data[offsets[i] : offsets[i] + rows["captured"][i]]`.
+
+    rows: `RECORD`, read-only. offsets: int64. stages: `STAGES`, still filled in by the store's writer.
+    """
+
+    rows: Array
+    data: memoryview
+    offsets: Array
+    stages: Array
+
+
 class _Chunk:
     """Room for some rows and their bytes; grows only at its end."""
 
-    __slots__ = ("base", "count", "data", "first", "rows", "used")
+    __slots__ = ("base", "count", "data", "first", "rows", "stages", "used")
 
     def __init__(self, first: int, base: int, rows: int, size: int) -> None:
         self.first = first
@@ -30,11 +43,12 @@ class _Chunk:
         self.count = 0
         self.used = 0
         self.rows = np.zeros(rows, RECORD)
+        self.stages = np.zeros(rows, STAGES)
         self.data = np.empty(size, np.uint8)
 
     @property
     def size(self) -> int:
-        return int(self.rows.nbytes + self.data.nbytes)
+        return int(self.rows.nbytes + self.stages.nbytes + self.data.nbytes)
 
     def view(self, start: int, stop: int) -> Array:
         """Rows by frame number, clipped to this chunk, read-only."""
@@ -42,12 +56,20 @@ class _Chunk:
         rows.flags.writeable = False
         return rows
 
+    def block(self, start: int, stop: int) -> Block:
+        """The same rows with their bytes and stages."""
+        rows = self.view(start, stop)
+        at = max(start - self.first, 0)
+        offsets = (rows["offset"] - np.uint64(self.base)).astype(np.int64)
+        return Block(rows, self.data.data.toreadonly(), offsets, self.stages[at : at + len(rows)])
+
     def trim(self) -> None:
         """Give back the room that was not needed; arrays that readers hold are not touched."""
         if self.used < len(self.data):
             self.data = self.data[: self.used].copy()
         if self.count < len(self.rows):
-            self.rows = self.rows[: self.count].copy()
+            self.rows = self.rows[: self.count].view(np.uint8).copy().view(RECORD)
+            self.stages = self.stages[: self.count].copy()
 
     def bytes_of(self, row: Array) -> bytes:
         at = int(row["offset"]) - self.base
@@ -55,14 +77,14 @@ class _Chunk:
 
 
 class FrameStore:
-    """Frames by number, counted from 1; the newest `budget_bytes` of them (rows and bytes together)."""
+    """Frames by number, counted from 1; the newest `budget_bytes` of them, everything counted."""
 
-    def __init__(self, budget_bytes: int = 64 << 20) -> None:
+    def __init__(self, budget_bytes: int = 256 << 20) -> None:
         if budget_bytes < 1:
             raise ValueError(f"a frame store of {budget_bytes} bytes keeps nothing; give it at least 1")
         self._budget = budget_bytes
         self._chunk_bytes = max(budget_bytes // _CHUNKS, 1 << 12)
-        self._chunk_rows = max(min(_ROWS, self._chunk_bytes // RECORD.itemsize), 1)
+        self._chunk_rows = max(min(_ROWS, self._chunk_bytes // (RECORD.itemsize + STAGES.itemsize)), 1)
         self._lock = threading.Lock()
         self._chunks: list[_Chunk] = []
         self._next = 1
@@ -147,14 +169,26 @@ class FrameStore:
                 made.append(bytes(view[offset - chunk.base : offset - chunk.base + size]))
         return made
 
-    def batches(self, start: int, stop: int) -> Iterator[tuple[Array, memoryview, Array]]:
-        """The same frames as (rows, data, offsets), a chunk at a time and without a copy: for a writer."""
+    def blocks(self, start: int, stop: int) -> Iterator[Block]:
+        """The same frames a chunk at a time and without a copy: for filters, columns, writers."""
         with self._lock:
-            parts = [(chunk, chunk.view(start, stop)) for chunk in self._between(start, stop)]
-        for chunk, rows in parts:
-            if len(rows):
-                offsets = (rows["offset"] - np.uint64(chunk.base)).astype(np.int64)
-                yield rows, chunk.data.data.toreadonly(), offsets
+            parts = [chunk.block(start, stop) for chunk in self._between(start, stop)]
+        return (part for part in parts if len(part.rows))
+
+    def stages(self, start: int, stop: int) -> Array:
+        """The stages of the same frames as `rows(start, stop)`, copied."""
+        parts = [block.stages for block in self.blocks(start, stop)]
+        return np.concatenate(parts) if parts else np.zeros(0, STAGES)
+
+    def set_stages(self, start: int, stages: Array) -> None:
+        """Fill in what became of the frames from number `start` on; those no longer kept are passed over."""
+        stop = start + len(stages)
+        with self._lock:
+            for chunk in self._between(start, stop):
+                first, last = max(start, chunk.first), min(stop, chunk.first + chunk.count)
+                if last > first:
+                    kept = chunk.stages[first - chunk.first : last - chunk.first]
+                    kept[:] = stages[first - start : last - start]
 
     def frame(self, number: int) -> Frame:
         """One frame; LookupError says whether it is gone or not there yet."""

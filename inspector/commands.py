@@ -131,7 +131,7 @@ def _fill(writer: Writer, session: Session, stop: threading.Event, count: float,
     while True:
         tick = session.tick or session.pull()
         store = session.frames
-        for rows, data, offsets in store.batches(told + 1, store.last + 1):
+        for rows, data, offsets, _ in store.blocks(told + 1, store.last + 1):
             room = len(rows) if written + len(rows) <= count else int(count - written)
             writer.write(rows[:room], data, offsets[:room])
             written += room

@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from capture import frame as kept
 from capture.store import FrameStore
 from dataplane.records import Side
@@ -84,7 +86,7 @@ class Session:
     `budget_bytes` bounds the frames kept. The source is closed by `close` only if `owns` is set.
     """
 
-    def __init__(self, source: RingSource, *, budget_bytes: int = 64 << 20, owns: bool = False) -> None:
+    def __init__(self, source: RingSource, *, budget_bytes: int = 256 << 20, owns: bool = False) -> None:
         self.source = source
         self.frames = FrameStore(budget_bytes)
         self.journal = Journal()
@@ -253,10 +255,7 @@ def records(frames: Frames) -> Any:
     """Logged frames as rows of the frame store: one interface per queue and direction."""
     logged = frames.rows
     rows = kept.records(len(logged))
-    for name in ("time", "length", "captured", "direction", "flags", "head", "descriptors", "buffers",
-                 "net_header_length", "net_header"):  # fmt: skip
-        rows[name] = logged[name]
-    rows["origin_queue"] = logged["queue"]
-    rows["origin_position"] = logged["position"]
+    whole = rows.view(np.uint8).reshape(-1, kept.RECORD.itemsize)
+    whole[:, : kept.LOGGED] = np.ascontiguousarray(logged).view(np.uint8).reshape(-1, kept.LOGGED)
     rows["interface"] = logged["queue"]
     return rows

@@ -56,8 +56,8 @@ def write_frames(session: Session, path: str) -> str:
         raise OSError(f"cannot write {path}: {error.strerror}") from None
     store = session.frames
     with os.fdopen(fd, "wb", buffering=0) as file, writer(session, file) as out:
-        for rows, data, offsets in store.batches(store.first, store.last + 1):
-            out.write(rows, data, offsets)
+        for block in store.blocks(store.first, store.last + 1):
+            out.write(block.rows, block.data, block.offsets)
         if session.tick is not None and session.tick.frames_lost:
             out.lost(0, session.tick.frames_lost)
     return f"{count(out.frames)} packets written to {path}"

@@ -47,7 +47,7 @@ def test_frames_come_back_as_they_went_in(batches: list[list[bytes]], budget: in
     assert store.payloads(0, 1 << 62) == put[store.first - 1 :]
     assert [
         bytes(data[at : at + size])
-        for rows, data, offsets in store.batches(store.first, store.last + 1)
+        for rows, data, offsets, _ in store.blocks(store.first, store.last + 1)
         for at, size in zip(offsets.tolist(), rows["captured"].tolist(), strict=True)
     ] == put[store.first - 1 :]
 
@@ -168,4 +168,4 @@ def test_readers_see_whole_frames_while_the_writer_goes_on() -> None:
 
 
 def test_record_size_is_the_documented_one() -> None:
-    assert RECORD.itemsize == 74
+    assert RECORD.itemsize == 80
