@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from capture.dissection.worker import load
 from capture.frame import TO_DEVICE, TO_DRIVER, records
 from capture.pcapng import Interface, Writer
 from capture.play import MIX, PlayFrame
@@ -33,7 +34,6 @@ from capture.staging import (
     ip4,
     ip6,
 )
-from capture.worker import load
 
 load()  # before any of scapy's layers
 

@@ -1,7 +1,7 @@
 """Ask for the full dissection of a frame without ever waiting for it.
 
-A thread passes the newest request to a worker process (`capture.worker`) and kills it when it takes too
-long; then, or when scapy fails, the tree is made by `capture.headers` and says why.
+A thread passes the newest request to a worker process (`dissection.worker`) and kills it when it takes too
+long; then, or when scapy fails, the tree is made by `capture.dissection.headers` and says why.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from capture.dissection.headers import decode
 from capture.fields import Tree, from_json, printable
-from capture.headers import decode
 
 WALL_SECONDS = 2.0  #: for one frame
 START_SECONDS = 30.0  #: for scapy to load
@@ -28,7 +28,10 @@ _ANSWER_MAX = 16 << 20
 _STARTS = 3  #: failures to start in a row before it is left at that
 _REFUSED_MAX = 64
 
-_BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from capture.worker import main; sys.exit(main())"
+_BOOT = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from capture.dissection.worker import main; sys.exit(main())"
+)
 _COMMAND = (sys.executable, "-P", "-c", _BOOT, str(Path(__file__).resolve().parent.parent))
 
 
@@ -127,6 +130,8 @@ class Dissector:
         self._thread: threading.Thread | None = None
         self._worker: _Worker | None = None
         self._failed_starts = 0
+        self._busy = threading.Lock()  # held by whoever talks to the worker
+        self.restarts = 0  #: workers that had to be replaced
         self._refused: dict[tuple[bytes, bytes], str] = {}
 
     def warm(self) -> None:
@@ -140,6 +145,15 @@ class Dissector:
         with self._wake:
             self._request = (number, data, net_header)
             self._begin()
+
+    def dissect(self, number: int, data: bytes, net_header: bytes = b"") -> Tree:
+        """The tree of a frame, here and now: takes as long as the worker may, and fails as a request does."""
+        if self._closed:
+            raise RuntimeError("the dissector is closed")
+        tree = self._tree(number, data, net_header)
+        if self._closed:  # by another thread, which no longer waits for this worker
+            self._drop()
+        return tree
 
     def poll(self) -> Tree | None:
         """The newest finished tree, once; None when there is no new one."""
@@ -155,7 +169,9 @@ class Dissector:
             if self._worker is not None:
                 self._worker.process.kill()
             self._wake.notify_all()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is None:
+            self._drop()
+        elif self._thread is not threading.current_thread():
             self._thread.join(5.0)
 
     def _begin(self) -> None:
@@ -175,7 +191,8 @@ class Dissector:
                     break
                 request, self._request, self._warm = self._request, None, False
             if request is None:
-                self._ready()
+                with self._busy:
+                    self._ready()
                 continue
             tree = self._tree(*request)
             with self._wake:
@@ -187,6 +204,10 @@ class Dissector:
         self._drop()
 
     def _tree(self, number: int, data: bytes, net_header: bytes) -> Tree:
+        with self._busy:
+            return self._asked(number, data, net_header)
+
+    def _asked(self, number: int, data: bytes, net_header: bytes) -> Tree:
         key = (data, net_header)
         reason = self._refused.get(key) or self._ready()
         if reason is None and self._worker is not None:
@@ -198,10 +219,10 @@ class Dissector:
                 reason = printable(str(answer["error"]), 200)
             except _Lost as why:
                 reason = f"{why} on this frame"
-                self._drop()
+                self._lost()
             except (ValueError, KeyError, TypeError, RecursionError):
                 reason = "the decoder answered with nonsense"
-                self._drop()
+                self._lost()
             if len(self._refused) >= _REFUSED_MAX:
                 self._refused.pop(next(iter(self._refused)))
             self._refused[key] = reason
@@ -210,7 +231,7 @@ class Dissector:
     def _ready(self) -> str | None:
         """Have a worker that runs; why there is none."""
         if self._worker is not None and self._worker.process.poll() is not None:
-            self._drop()  # ended between two requests: no frame is to blame
+            self._lost()  # ended between two requests: no frame is to blame
         if self._worker is not None:
             return None
         if self._failed_starts >= _STARTS:
@@ -227,6 +248,10 @@ class Dissector:
             return f"the decoder does not start: {printable(str(why), 200)}"
         self._failed_starts = 0
         return None
+
+    def _lost(self) -> None:
+        self.restarts += not self._closed
+        self._drop()
 
     def _drop(self) -> None:
         with self._wake:

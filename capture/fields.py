@@ -19,7 +19,8 @@ class Field:
 
     Bits are counted from the first bit of the frame; for kind `vnet` (the virtio-net header and its
     fields) from the first bit of that header. `text` is the value for a reader: printable ASCII.
-    A `note` is a remark; it has no bits of its own.
+    A `note` is a remark; it has no bits of its own. `filter` is the display filter field that names the
+    same bits, "" if none does.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Field:
     bit_length: int
     kind: Kind = "field"
     children: tuple[Field, ...] = ()
+    filter: str = ""
 
     @property
     def byte_start(self) -> int:
@@ -72,16 +74,18 @@ def field_at(layers: tuple[Field, ...], bit: int, vnet: bool = False) -> Field |
 def to_json(field: Field) -> list[Any]:
     """A field as nested lists."""
     return [field.name, field.text, field.bit_start, field.bit_length, field.kind,
-            [to_json(child) for child in field.children]]  # fmt: skip
+            [to_json(child) for child in field.children], field.filter]  # fmt: skip
 
 
 def from_json(value: Any, depth: int = 0) -> Field:
     """The field that `to_json` made; ValueError where it has another shape."""
     match value:
-        case [str(name), str(text), int(start), int(length), str(kind), list(children)]:
+        case [str(name), str(text), int(start), int(length), str(kind), list(children), str(filter_)]:
             if start >= 0 and length >= 0 and depth < 100 and kind in _KINDS:
                 inner = tuple(from_json(child, depth + 1) for child in children)
-                return Field(printable(name), printable(text), start, length, _KINDS[kind], inner)
+                return Field(
+                    printable(name), printable(text), start, length, _KINDS[kind], inner, printable(filter_)
+                )
     raise ValueError("not a field")
 
 

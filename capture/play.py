@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -34,17 +34,33 @@ def read(file: IO[bytes]) -> Iterator[Packet]:
     raise CaptureError("neither a pcap nor a pcapng file; give a capture as tcpdump -w or Wireshark write it")
 
 
-def read_play(path: str | Path, limit_bytes: int = 1 << 30) -> list[PlayFrame]:
+def read_play(
+    path: str | Path, limit_bytes: int = 1 << 30, warn: Callable[[str], None] | None = None
+) -> list[PlayFrame]:
     """The Ethernet frames of a capture file. OSError or CaptureError (one line, with the path) otherwise.
 
     Where the file does not tell directions, frames from the source address of the first frame go to the
-    device and all others to the driver. A comment with `vnet=HEX` gives the net header.
+    device and all others to the driver. A comment with `vnet=HEX` gives the net header. With `warn` a damaged
+    file gives the frames before the damage, and `warn` one line.
     """
     with open(path, "rb") as file:
+        damage: list[str] = []
         try:
-            return arrange(read(file), limit_bytes)
+            packets = read(file)
+            frames = arrange(_sound(packets, damage) if warn else packets, limit_bytes)
         except CaptureError as why:
-            raise CaptureError(f"{path}: {why}") from None
+            raise CaptureError(f"{path}: {damage[0] if damage else why}") from None
+    if warn and damage:
+        warn(f"{path}: {damage[0]}; the {len(frames):,} frames before it are played")
+    return frames
+
+
+def _sound(packets: Iterator[Packet], damage: list[str]) -> Iterator[Packet]:
+    """Packets up to the first damage, which is then told in `damage`."""
+    try:
+        yield from packets
+    except CaptureError as why:
+        damage.append(str(why))
 
 
 def load_mix() -> list[PlayFrame]:

@@ -9,9 +9,9 @@ import random
 import struct
 from dataclasses import dataclass, field
 
+from capture.dissection.worker import load
 from capture.frame import TO_DEVICE, TO_DRIVER
 from capture.play import PlayFrame
-from capture.worker import load
 
 load()
 

@@ -1,11 +1,16 @@
 """The virtio-net header (5.1.6) as a scapy layer, little-endian as in every VERSION_1 session.
 
-    VirtioNetHdr(raw) / Ether(frame)
+    from capture.vnet import VirtioNetHdr
+    VirtioNetHdr(raw)                                             # header, Ethernet, ...
+    VirtioNetHdr(flags="NEEDS_CSUM", csum_start=34, csum_offset=16) / Ether() / IP() / TCP()
 
-Ten bytes (a legacy header without num_buffers) and twenty (with a hash report) dissect as well.
+Twelve bytes; `VirtioNetHdrLegacy` has ten (no num_buffers), `VirtioNetHdrHash` twenty (with a hash report).
+`layer_for` chooses by length.
 """
 
 from __future__ import annotations
+
+import struct
 
 from scapy.fields import (
     ByteEnumField,
@@ -21,6 +26,7 @@ GSO_TYPES = {0: "NONE", 1: "TCPV4", 3: "UDP", 4: "TCPV6", 5: "UDP_L4"}
 HASH_REPORTS = {0: "NONE", 1: "IPv4", 2: "TCPv4", 3: "UDPv4", 4: "IPv6", 5: "TCPv6", 6: "UDPv6", 7: "IPv6_EX",
                 8: "TCPv6_EX", 9: "UDPv6_EX"}  # fmt: skip
 _ECN = 0x80
+_NEEDS_CSUM, _DATA_VALID, _RSC_INFO = 1, 2, 4
 _GSO_NAMES = GSO_TYPES | {kind | _ECN: f"{name}+ECN" for kind, name in GSO_TYPES.items()}
 
 
@@ -39,14 +45,13 @@ class VirtioNetHdr(Packet):  # type: ignore[misc]  # scapy is untyped
     ]
 
     def mysummary(self) -> str:
-        words = [str(self.flags) or "no offload"] if self.gso_type == 0 else []
-        if self.gso_type:
-            words.append(f"{_GSO_NAMES.get(self.gso_type, self.gso_type)} segments of {self.gso_size}")
-        if self.flags & 1:
-            words.append(f"checksum at {self.csum_start}+{self.csum_offset}")
-        if self.fields.get("num_buffers", 0) > 1:
-            words.append(f"{self.num_buffers} buffers")
-        return ", ".join(words)
+        return offload(bytes(self.original or b""), len(self.payload.original or b""))
+
+
+class VirtioNetHdrLegacy(VirtioNetHdr):
+    """The same without num_buffers: 10 bytes, as a legacy device without VIRTIO_NET_F_MRG_RXBUF has it."""
+
+    fields_desc = VirtioNetHdr.fields_desc[:-1]
 
 
 class VirtioNetHdrHash(VirtioNetHdr):
@@ -62,8 +67,37 @@ class VirtioNetHdrHash(VirtioNetHdr):
 
 bind_layers(VirtioNetHdr, Ether)
 bind_layers(VirtioNetHdrHash, Ether)
+bind_layers(VirtioNetHdrLegacy, Ether)
 
 
 def layer_for(length: int) -> type[VirtioNetHdr]:
     """The layer that dissects a header of this many bytes."""
+    if length < 12:
+        return VirtioNetHdrLegacy
     return VirtioNetHdrHash if length >= 20 else VirtioNetHdr
+
+
+def offload(header: bytes, length: int) -> str:
+    """What the header says of a frame of `length` bytes, in words; "" where it has no ten bytes."""
+    if len(header) < 10:
+        return ""
+    flags, kind, head, size, start, offset = struct.unpack_from("<BBHHHH", header)
+    words = []
+    if kind:
+        name = _GSO_NAMES.get(kind, f"type {kind}")
+        data = length - head
+        count = (
+            f"{-(-data // size)} segments of {size} bytes"
+            if size and data > 0
+            else f"segments of {size} bytes"
+        )
+        words.append(f"{name} super-frame: {count}")
+    if flags & _RSC_INFO:
+        words.append(f"{start} coalesced segments, {offset} duplicate acknowledgments")
+    elif flags & _NEEDS_CSUM:
+        words.append(f"checksum at {start}+{offset} left to the device")
+    if flags & _DATA_VALID:
+        words.append("checksums verified")
+    if len(header) >= 12 and (buffers := int.from_bytes(header[10:12], "little")) > 1:
+        words.append(f"{buffers} buffers")
+    return ", ".join(words) or "no offload"

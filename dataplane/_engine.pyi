@@ -53,7 +53,10 @@ class Engine:
     def step(self, side: int, unit: int, count: int, /) -> int:
         """Lets one side of a frozen pair do so many units; returns those done, -1 where it is not frozen."""
     def trace(self, level: int, /) -> None: ...
-    def log_frames(self, on: bool, sample: int, /) -> None: ...
+    def log_frames(self, on: bool, sample: int, snap: int = 262144, program: Buffer = b"", /) -> None:
+        """`program`: instructions of classic BPF, empty for every frame; ValueError where it is not sound.
+
+        On return whatever the device had begun before is logged, and what follows is logged as asked."""
     def traffic(
         self, side: int, kind: str, number: int = 0, period: int = 0, frames: Buffer = b"", /
     ) -> None:
@@ -74,8 +77,14 @@ class Engine:
     def info(self) -> dict[str, int | bytes]: ...
     def events(self, side: int, position: int, to: Buffer, /) -> tuple[int, int, int]:
         """(events copied, next position, lost): the newest that fit."""
-    def frames(self, position: int, expected: int, to: Buffer, /) -> tuple[int, int, int, int]:
-        """(bytes copied, next position, number of the next frame expected, lost)."""
+    def frames(
+        self, position: int, expected: int, rows: Buffer, data: Buffer, offsets: Buffer, /
+    ) -> tuple[int, int, int, int, int]:
+        """(frames, their bytes, next position, number of the next frame expected, lost): the oldest that fit.
+
+        `rows` takes their headers, `data` the frames end to end and 7 bytes of slack, `offsets` int64."""
+    def frames_waiting(self, position: int, expected: int, /) -> tuple[int, int]:
+        """Room that the frames not read yet need at most: (rows, bytes of data)."""
     def peek(self, address: int, to: Buffer, /) -> bool: ...
     def poke(self, address: int, data: Buffer, /) -> bool:
         """Writes guest memory as a hostile other side would: for tests."""

@@ -13,7 +13,6 @@ reason. A `Pair` is a `RingSource`; one thread at a time may change it, any numb
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -37,6 +36,9 @@ PAIRS_MAX = 16
 CONTROL_SIZE = 64  #: descriptors of the control queue, whatever the others have
 _UNITS: dict[Unit, int] = {"store": 0, "operation": 1, "turn": 2}
 _LEVELS: tuple[TraceLevel, ...] = ("off", "operations", "stores")
+_SNAP = 1 << 18  #: bytes kept of a frame, unless asked otherwise
+_EVENTS = 1 << 16  #: of a side: what its log holds
+_EVENTS_OF_FLOOD = 1 << 11
 _FLOOD_SAMPLE = 4096  #: of a flood one frame in so many is logged, unless asked otherwise
 
 
@@ -98,8 +100,8 @@ class Pair:
         self._natural_rate = 0.0
         self._rate: float | None = None
         self._started = False
-        self._reading = threading.Lock()
-        self._scratch = bytearray()
+        self._program = b""
+        self._snap = _SNAP
         offered = OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
         self._live: Engine | None = Engine(
             pairs=queue_pairs,
@@ -165,10 +167,10 @@ class Pair:
             raise ValueError("there is no frame to play")
         period = end + 500_000_000
         self._natural_rate = count * 1e9 / period
+        self._log(True, 1)
         for side, chunks in ((0, lists[TO_DEVICE]), (1, lists[TO_DRIVER])):
             self._engine.traffic(side, "play", 0, period if loop else 0, b"".join(chunks))
         self._traffic = "play"
-        self.log_frames(True)
 
     def flood(
         self,
@@ -177,7 +179,10 @@ class Pair:
         directions: Collection[str] = ("to_device", "to_driver"),
         sample: int = _FLOOD_SAMPLE,
     ) -> None:
-        """Numbered UDP frames as fast as they go, checked on arrival; one in `sample` is logged."""
+        """Numbered UDP frames as fast as they go, checked on arrival; one in `sample` is logged.
+
+        A rate that is asked for is shared by the sides that send.
+        """
         if not 64 <= length <= 65535:
             raise ValueError(f"flood frames of {length} bytes are out of range: 64 to 65535")
         large = f.mask(f.NET_F_MRG_RXBUF, f.NET_F_GUEST_TSO4, f.NET_F_GUEST_TSO6, f.NET_F_GUEST_UFO)
@@ -185,18 +190,19 @@ class Pair:
             raise ValueError(
                 f"flood frames of {length} bytes do not fit a receive buffer: accept mrg_rxbuf or raise mtu"
             )
+        self._log(True, sample)
         for side, name in ((0, "to_device"), (1, "to_driver")):
             self._engine.traffic(side, "flood", length)  # either side checks what the other sends
             self._engine.mute(side, name not in directions)
         self._traffic = "flood"
-        self.log_frames(True, sample)
+        self.set_rate(self._rate)  # shared by the sides that send
 
     def join(self, driver_fd: int, device_fd: int) -> None:
         """The cable: two Linux TAP interfaces with a 12-byte vnet header; the descriptors are duplicated."""
+        self._log(True, 1)
         self._engine.traffic(0, "tap", driver_fd)
         self._engine.traffic(1, "tap", device_fd)
         self._traffic = "cable"
-        self.log_frames(True)
 
     def quiet(self) -> None:
         """No traffic: what is in flight still arrives."""
@@ -265,9 +271,27 @@ class Pair:
     def trace(self, level: TraceLevel) -> None:
         self._engine.trace(_LEVELS.index(level))
 
-    def log_frames(self, on: bool, sample: int = 1) -> None:
-        """Switches the frame log; with `sample` n one frame in n is logged and the others are counted."""
-        self._engine.log_frames(on, sample)
+    def log_frames(
+        self, on: bool, sample: int = 1, program: bytes | None = None, *, snap: int = _SNAP
+    ) -> None:
+        """Switches the frame log, and says what of the traffic is logged: it holds from the next frame on.
+
+        program: a capture filter, instructions of classic BPF of 8 bytes each (struct bpf_insn), run on every
+        frame without its net header; what does not match is counted as filtered. None: every frame.
+        sample: of the frames that match one in so many is logged, the others are counted as passed over.
+        snap: bytes kept of a frame, 1 to 262144.
+        New traffic (`play`, `flood`, `join`) keeps program and snap. ValueError for what cannot be done.
+        """
+        if sample < 1 or sample > 0xFFFFFFFF:
+            raise ValueError(f"one frame in {sample} cannot be logged; give 1 for every frame, or more")
+        if not 1 <= snap <= _SNAP:
+            raise ValueError(f"{snap} bytes of a frame cannot be kept: 1 to {_SNAP}")
+        self._engine.log_frames(on, sample, snap, program or b"")
+        self._program, self._snap = program or b"", snap
+
+    def _log(self, on: bool, sample: int) -> None:
+        """The same filter for other traffic."""
+        self.log_frames(on, sample, self._program, snap=self._snap)
 
     def set_rate(self, per_second: float | None) -> None:
         if per_second is not None and per_second <= 0:
@@ -368,18 +392,23 @@ class Pair:
                 frame_sample=info["frame_sample"],
                 frames=info["frames"],
                 frames_passed_over=info["frames_passed_over"],
+                frames_filtered=info["frames_filtered"],
                 bytes=info["frame_bytes"],
             ),
             queues=tuple(queues),
             notes=tuple(notes),
         )
 
-    def events(self, since: Cursor = START, *, most: int = 1 << 11) -> Events:
+    def events(self, since: Cursor = START, *, most: int | None = None) -> Events:
         """At most `most` events of each side, the newest; what is older counts as lost.
 
-        Sorted within a pull. What a side was just writing may come with the next pull, behind a higher number
-        of the other side: whoever appends pulls sorts once more.
+        Without `most` as many as the log holds while every frame is logged, so that the way of each can be
+        told, else 2048. Sorted within a pull. What a side was just writing may come with the next pull,
+        behind a higher number of the other side: whoever appends pulls sorts once more.
         """
+        if most is None:
+            info = self._engine.info()
+            most = _EVENTS if info["frames_on"] and info["frame_sample"] == 1 else _EVENTS_OF_FLOOD
         scratch = np.empty((2 * most, EVENT.itemsize // 8), np.uint64)
         held, cursor, lost = 0, [], 0
         for side in (0, 1):
@@ -393,27 +422,22 @@ class Pair:
         return Events(rows, tuple(cursor), lost)
 
     def frames(self, since: Cursor = START, *, most: int = 1 << 22) -> Frames:
-        """At most `most` bytes of frames, oldest first; the cursor leads to the rest."""
-        with self._reading:  # four megabytes are dear to clear for every look
-            if len(self._scratch) < most:
-                self._scratch = bytearray(most)
-            target = memoryview(self._scratch)[:most]
-            size, position, expected, lost = self._engine.frames(since[0], since[1], target)
-            data = bytes(target[:size])
-        starts = []
-        at = 0
-        captured = np.frombuffer(data, "<u4", len(data) // 4)  # the eighth word of each record
-        while at < size:
-            starts.append(at)
-            at += FRAME.itemsize + (int(captured[at // 4 + 7]) + 7 & ~7)
-        offsets = np.array(starts, np.int64)
-        if starts:
-            picks = offsets[:, None] + np.arange(FRAME.itemsize)
-            rows = np.frombuffer(data, np.uint8)[picks].reshape(-1).view(FRAME)
-        else:
-            rows = np.empty(0, FRAME)
-        rows.flags.writeable = False
-        return Frames(rows, offsets + FRAME.itemsize, data, (position, expected), lost)
+        """At most `most` bytes of frames, oldest first; the cursor leads to the rest.
+
+        The engine copies them out of its log into memory that belongs to the answer alone. (RuntimeError once
+        the pair is closed.)
+        """
+        count, room = self._engine.frames_waiting(since[0], since[1])
+        room = min(room, max(most, _SNAP)) + 8
+        rows = np.empty(min(count, room // FRAME.itemsize + 1), FRAME)
+        offsets = np.empty(len(rows), np.int64)
+        data = np.empty(room, np.uint8)
+        got, size, position, expected, lost = self._engine.frames(
+            since[0], since[1], rows.view(np.uint8), data, offsets.view(np.uint8)
+        )
+        rows, offsets = rows[:got], offsets[:got]
+        rows.flags.writeable = offsets.flags.writeable = False
+        return Frames(rows, offsets, data[:size].data.toreadonly(), (position, expected), lost)
 
     def memory(self, address: int, length: int) -> bytes:
         data = bytearray(length)

@@ -210,6 +210,7 @@ class Logs:
     frames: int  #: logged so far
     frames_passed_over: int  #: not logged, by sampling or because it was off
     bytes: int
+    frames_filtered: int = 0  #: not logged, because the capture filter did not match
 
 
 @dataclass(frozen=True)

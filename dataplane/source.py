@@ -34,14 +34,14 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """Logged frames: `rows` of `records.FRAME`, and their captured bytes end to end in `data`.
+    """Logged frames: `rows` of `records.FRAME`, and their captured bytes end to end in `data`, read-only.
 
     Frame i is `data[offsets[i] : offsets[i] + rows["captured"][i]]`.
     """
 
     rows: Array
     offsets: np.ndarray[tuple[int], np.dtype[np.int64]]
-    data: bytes
+    data: bytes | memoryview
     cursor: Cursor
     lost: int
 
@@ -63,7 +63,12 @@ class Control(Protocol):
     def run(self) -> None: ...
     def step(self, side: Side, unit: Unit = "operation", count: int = 1) -> Stepped: ...
     def trace(self, level: TraceLevel) -> None: ...
-    def log_frames(self, on: bool, sample: int = 1) -> None: ...
+    def log_frames(self, on: bool, sample: int = 1, program: bytes | None = None) -> None:
+        """Logs frames or only counts them; of those that match `program` (classic BPF) one in `sample`.
+
+        ValueError with one line where the program is not sound.
+        """
+
     def set_rate(self, per_second: float | None) -> None:
         """Frames a second asked of the traffic; None: its own pace, or as fast as it goes."""
 

@@ -10,24 +10,32 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 
 from dataplane.records import Role
 from dataplane.source import RingSource, TraceLevel
-from inspector import driving, theme
+from inspector import driving, remembered, theme
 from inspector.chrome import Foot, TopLine
 from inspector.cli import has_terminal
 from inspector.feed import HERTZ, Feed
 from inspector.headlines import Piece, facts, headline
 from inspector.keys import BINDINGS
 from inspector.messages import FeedFailed, Ticked
+from inspector.offering import offered
 from inspector.sanitise import clean, one_line
 from inspector.session import Session, Tick
-from inspector.view import Copies, Follows, View
+from inspector.view import Beats, Copies, Follows, Lists, Scopes, Searches, View, Writes
+
+if TYPE_CHECKING:
+    from capture.bpf import Program
+    from inspector.analysis import Analysis
+
+KEEP_BYTES = 256 << 20  #: of frames, before the oldest go
 
 #: From how many columns and rows on a screen has which class.
 _WIDTHS = [(0, "-narrow"), (100, "-normal"), (140, "-wide")]
@@ -47,13 +55,24 @@ class RingscopeApp(App[int]):
     VERTICAL_BREAKPOINTS = _HEIGHTS
     BINDINGS: ClassVar[list[BindingType]] = BINDINGS
 
-    def __init__(self, source: RingSource, *, hertz: float = HERTZ) -> None:
+    def __init__(
+        self,
+        source: RingSource,
+        *,
+        hertz: float = HERTZ,
+        keep_bytes: int = KEEP_BYTES,
+        capture_filter: Program | None = None,
+    ) -> None:
         super().__init__()
         for one in theme.THEMES:
             self.register_theme(one)
         if self.theme == "textual-dark":  # nobody asked for another one
             self.theme = theme.RINGSCOPE.name
-        self.session = Session(source)
+        self.session = Session(source, budget_bytes=keep_bytes)
+        if capture_filter is not None:
+            self.session.set_capture_filter(capture_filter)
+        self.remembered = remembered.load()
+        self._analysis: Analysis | None = None
         self.feed = Feed(self.session, self, hertz)
         self.shown: Tick | None = None
         self.failed: str | None = None
@@ -72,8 +91,19 @@ class RingscopeApp(App[int]):
         self.theme_changed_signal.subscribe(self, self._themed)
         await self.action_view("rings")
 
+    @property
+    def analysis(self) -> Analysis:
+        """Conversations and expert notes; nothing is worked out before it is started."""
+        if self._analysis is None:
+            from inspector.analysis import Analysis
+
+            self._analysis = Analysis(self.session)
+        return self._analysis
+
     def on_unmount(self) -> None:
         self.feed.stop()
+        if self._analysis is not None:
+            self._analysis.stop()
         loop = asyncio.get_running_loop()
         for number in self._signals:
             loop.remove_signal_handler(number)
@@ -98,6 +128,11 @@ class RingscopeApp(App[int]):
         return self.screen_stack[0]
 
     @property
+    def top(self) -> Screen[Any]:
+        """The uppermost screen that is no dialogue."""
+        return next(one for one in reversed(self.screen_stack) if not isinstance(one, ModalScreen))
+
+    @property
     def _up(self) -> bool:
         """Whether there is a whole screen: readings also arrive before the first and after the last."""
         return self.is_running and bool(self.screen_stack) and self.view.is_mounted
@@ -107,7 +142,7 @@ class RingscopeApp(App[int]):
         if self.shown is None or not self.session.paused:
             self.shown = message.tick
             self._paint(message.tick)
-        self._say(message.tick)
+        self.say(message.tick)
 
     def on_feed_failed(self, message: FeedFailed) -> None:
         self.failed = message.line
@@ -115,25 +150,29 @@ class RingscopeApp(App[int]):
 
     def _paint(self, tick: Tick) -> None:
         if self._up:
-            view = self.view
+            view, top = self.view, self.top
             if isinstance(view, View):
                 view.show(tick)
+            if isinstance(top, Beats) and top.is_mounted:
+                top.beat()
 
     def _themed(self, _theme: object) -> None:
-        self.view.refresh(layout=False)
-        for widget in self.view.query("*"):
-            widget.refresh()
+        for screen in self.screen_stack:
+            screen.refresh(layout=False)
+            for widget in screen.query("*"):
+                widget.refresh()
 
-    def _say(self, tick: Tick | None = None) -> None:
+    def say(self, tick: Tick | None = None) -> None:
         """Bring the lines around the screen up to date."""
         if not self._up:
             return
         tick = tick or self.session.tick
-        if tick is not None:
-            for line in self.view.query(TopLine):
-                line.say(headline(self.session, tick, self.failed is not None))
-        for foot in self.view.query(Foot):
-            foot.say(facts(self.session, tick) if tick is not None else (), self._message)
+        for screen in {self.view, self.top}:
+            if tick is not None:
+                for line in screen.query(TopLine):
+                    line.say(headline(self.session, tick, self.failed is not None))
+            for foot in screen.query(Foot):
+                foot.say(facts(self.session, tick) if tick is not None else (), self._message)
 
     def tell(self, text: str, style: str = "text", *, forever: bool = False) -> None:
         """Say one line at the foot of the screen; it goes after some seconds."""
@@ -143,17 +182,26 @@ class RingscopeApp(App[int]):
             self._message_timer = None
         if not forever:
             self._message_timer = self.set_timer(_MESSAGE_SECONDS, self._hush)
-        self._say()
+        self.say()
 
     def _hush(self) -> None:
         self._message = (self.failed, "fault") if self.failed is not None else None
-        self._say()
+        self.say()
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        from inspector.pictures import settled
+
+        return settled(super().export_screenshot(title=title, simplify=simplify))
 
     # what keys do
 
     async def action_view(self, name: str) -> None:
-        """Go to a screen."""
-        if len(self.screen_stack) > 1:
+        """Go to a screen; to the one that is up already: away with what lies over it."""
+        if isinstance(self.screen, ModalScreen):
+            return
+        if name == self.current_mode:
+            while len(self.screen_stack) > 1:
+                await self.pop_screen()
             return
         if name not in self._modes:
             self.add_mode(name, _VIEWS[name])
@@ -173,14 +221,14 @@ class RingscopeApp(App[int]):
         if isinstance(view, View) and self.shown is not None:
             view.show(self.shown)
             view.selection_changed(self.session.selection)
-        self._say()
+        self.say()
 
     def action_pause(self) -> None:
         self.session.paused = not self.session.paused
         if not self.session.paused and self.session.tick is not None:
             self.shown = self.session.tick
             self._paint(self.shown)
-        self._say()
+        self.say()
 
     def action_freeze(self) -> None:
         self._drive(driving.toggle)
@@ -207,7 +255,10 @@ class RingscopeApp(App[int]):
             self.feed.soon()
 
     def action_queue(self, step: int) -> None:
-        tick = self.session.tick
+        view, tick = self.top, self.session.tick
+        if isinstance(view, Scopes):
+            self.tell(view.step_queue(step))
+            return
         if tick is None or not tick.snapshot.queues:
             return
         indices = [queue.index for queue in tick.snapshot.queues]
@@ -225,17 +276,17 @@ class RingscopeApp(App[int]):
             self.view.selection_changed(after)
         if before.queue != after.queue:
             self.feed.soon()
-        self._say()
+        self.say()
 
     def action_follow(self) -> None:
-        view = self.view
+        view = self.top
         if isinstance(view, Follows):
             self.tell("following the newest" if view.toggle_follow() else "staying where you are")
         else:
             self.tell("there is nothing to follow here; 2 goes to the packets")
 
     def action_copy(self) -> None:
-        view = self.view
+        view = self.top
         text = view.copy_text() if isinstance(view, Copies) else None
         if not text:
             self.tell("nothing is selected that could be copied")
@@ -244,23 +295,53 @@ class RingscopeApp(App[int]):
         self.tell(f"copied {len(text):,} characters (the terminal must allow OSC 52)")
 
     async def action_search(self) -> None:
+        if isinstance(self.top, Searches):
+            self.top.search()
+            return
+        if self.current_mode == "packets" and len(self.screen_stack) > 1:
+            await self.action_view("packets")
         await self.action_view("packets")
         await self.run_action("packets_search", self.view)
 
     def action_write(self) -> None:
-        from inspector.prompt import Prompt
-        from inspector.writing import proposed_name
+        from inspector import asking
 
-        if not len(self.session.frames):
-            self.tell("there are no packets to write yet")
-            return
-        self.push_screen(Prompt("write packets to", proposed_name()), self._write)
+        top = self.top
+        if isinstance(top, Writes):
+            top.write()
+        else:
+            packets = self.view.packets if isinstance(self.view, Lists) else None
+            asking.ask_what_to_write(self, packets)
 
-    def _write(self, path: str | None) -> None:
-        from inspector.writing import write_frames
+    def open_stream(self, number: int) -> None:
+        """Show what the two ends of a packet's stream said."""
+        from inspector.screens.stream import StreamScreen
 
-        if path:
-            self._drive(lambda session: driving.Said(write_frames(session, path), "used"))
+        self.push_screen(StreamScreen(number), self._go_to_packet)
+
+    async def _go_to_packet(self, number: int | None) -> None:
+        if number is not None:
+            await self.action_view("packets")
+            self.select(frame=number)
+
+    def set_capture_filter(self, text: str) -> None:
+        """Keep only packets that match from now on; "" keeps all."""
+        from inspector import asking
+
+        self._drive(lambda session: asking.set_capture_filter(session, text))
+
+    def remember(self, history: remembered.History, line: str) -> None:
+        """Keep a line that was typed for later, also for the next run."""
+        self._keep(self.remembered.with_line(history, line))
+
+    def remember_columns(self, columns: tuple[str, ...], time_format: str) -> None:
+        self._keep(replace(self.remembered, columns=columns, time_format=time_format))
+
+    def _keep(self, now: remembered.Remembered) -> None:
+        if now != self.remembered:
+            self.remembered = now
+            if wrong := remembered.save(now):
+                self.tell(wrong, "flux")
 
     def action_trace(self) -> None:
         self.search_commands(
@@ -274,8 +355,8 @@ class RingscopeApp(App[int]):
     def action_help(self) -> None:
         from inspector.screens.help import HelpScreen
 
-        if len(self.screen_stack) == 1:
-            self.push_screen(HelpScreen(self.view))
+        if not isinstance(self.screen, ModalScreen):
+            self.push_screen(HelpScreen(self.screen))
 
     async def action_show_packet(self, queue: int, slot: int) -> None:
         """From a descriptor to the packet whose buffer stands in its slot."""
@@ -350,10 +431,20 @@ _COMMANDS: tuple[tuple[str, str, Callable[[Session], driving.Said]], ...] = (
 )
 
 
-def run(source: RingSource, *, hertz: float = HERTZ) -> int:
-    """Show a source until the user quits; the exit code. RuntimeError without a terminal."""
+def run(
+    source: RingSource,
+    *,
+    hertz: float = HERTZ,
+    keep_bytes: int = KEEP_BYTES,
+    capture_filter: Program | None = None,
+) -> int:
+    """Show a source until the user quits; the exit code. RuntimeError without a terminal.
+
+    `keep_bytes` bounds the packets kept; `capture_filter` decides which are kept from the start.
+    """
     if not has_terminal():
         raise RuntimeError("the screens need a terminal for input and output")
-    app = RingscopeApp(source, hertz=hertz)
-    app.run()
+    app = RingscopeApp(source, hertz=hertz, keep_bytes=keep_bytes, capture_filter=capture_filter)
+    with offered(app.session):
+        app.run()
     return app.return_code or 0

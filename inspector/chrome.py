@@ -18,6 +18,7 @@ from textual.geometry import Region
 from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Input
 
 from inspector.headlines import Headline, Piece
 from inspector.numbers import count
@@ -25,13 +26,18 @@ from inspector.theme import Palette, palette
 
 
 def top(head: Headline, width: int) -> list[Piece]:
-    """The pieces of the first line, exactly `width` cells; features give way first, then kind and trace."""
+    """The pieces of the first line, exactly `width` cells; features give way first, then kind and trace.
+
+    A capture filter is always told: what is not kept is seen by nobody.
+    """
     left: list[Piece] = [
         (" ringscope ", "accent"),
         (f" {head.name}", "strong"),
         (f" · {head.layout}", "text"),
     ]
     right: list[Piece] = [*head.state, (f"  seen {count(head.seen)} ", "text")]
+    if head.keeps:
+        right[0:0] = keeps(head, width - _length(left) - _length(right) - 1)
     room = width - _length(left) - _length(right)
     trace: Piece = (f"  trace {head.trace}", "muted")
     if room > len(trace[0]) + 30:
@@ -54,6 +60,17 @@ def top(head: Headline, width: int) -> list[Piece]:
         left.append((text, "muted"))
         room -= len(text)
     return [*left, (" " * max(room, 0), "text"), *right]
+
+
+def keeps(head: Headline, room: int) -> list[Piece]:
+    """The capture filter in at most `room` cells; it gives way to what it left out."""
+    before, after = "▽ keeps ", f" · {count(head.left_out)} left out  "
+    if len(before) + len(after) + 8 > room:
+        return [(f"▽ {count(head.left_out)} left out  ", "available")]
+    text = head.keeps
+    most = min(room - len(before) - len(after), 48)
+    text = text if len(text) <= most else text[: most - 1] + "…"
+    return [(before, "available"), (text, "strong"), (after, "available")]
 
 
 def _length(pieces: Iterable[Piece]) -> int:
@@ -98,23 +115,32 @@ class Key:
 
 
 def keys_of(screen: Screen[Any]) -> list[Key]:
-    """The shown bindings that work now: the focused pane's first, then the screen's, then the app's."""
+    """The shown bindings that work now: `FOOT_FIRST`, then the focused pane's, the screen's, the app's."""
     found: dict[str, Key] = {}
     ranks: dict[str, int] = {}
+    ids: dict[str, list[str]] = {}
+    typing = isinstance(screen.focused, Input)  # letters are text then
     for active in screen.active_bindings.values():
         binding = active.binding
-        if not binding.show or not active.enabled:
+        if not binding.show or not active.enabled or (typing and active.node is not screen.focused):
             continue
         name = binding.group.description if binding.group else binding.description
         shown = screen.app.get_key_display(binding)
         known = found.get(name)
+        ids.setdefault(name, []).append(binding.id or "")
         if known is None:
             ranks[name] = 2 if active.node is screen.app else 1 if active.node is screen else 0
             found[name] = Key((shown,), name, (binding.action,))
         elif shown not in known.keys and (binding.group or binding.action not in known.actions):
             found[name] = Key((*known.keys, shown), name, (*known.actions, binding.action))
+    first = {name: at for at, name in enumerate(getattr(screen, "FOOT_FIRST", ()))}
     order = {name: at for at, name in enumerate(found)}
-    return sorted(found.values(), key=lambda key: (ranks[key.description], order[key.description]))
+    places = {name: min((first.get(id, len(first)) for id in ids[name]), default=0) for name in found}
+
+    def rank(key: Key) -> tuple[int, int, int]:
+        return places[key.description], ranks[key.description], order[key.description]
+
+    return sorted(found.values(), key=rank)
 
 
 def fit(keys: list[Key], width: int, last: str = "help") -> list[Key]:

@@ -11,16 +11,16 @@ import gc
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
-from dataplane.features import bit_of
-from inspector import __version__
+from inspector import __version__, capturing
+from inspector.options import contradiction, number, pair_options, seconds, size
 from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
-COMMANDS = ("run", "snapshot", "watch", "capture")
-_SIZE_MAX = 32768
+PAIR_COMMANDS = ("run", "snapshot", "watch", "capture")  #: those that open a pair
+COMMANDS = (*PAIR_COMMANDS, "dissect", "extcap")
 
 _ABOUT = """\
 See inside virtqueues: descriptor tables and both rings of a running virtio-net driver and device,
@@ -36,6 +36,11 @@ examples:
   ringscope snapshot --json | jq .queues[1]  one moment of every ring, as JSON
   ringscope watch --json --seconds 10        one line of JSON a second
   ringscope capture -w - | wireshark -k -i - the packets that cross, into Wireshark
+  ringscope capture -w a.pcapng --until 'latency > 1ms' --before 5s --after 5s
+                                             wait for a slow packet, keep the moments around it
+  ringscope dissect a.pcapng -Y 'latency > 100us' --tree
+                                             packets of a file, those that were slow in the ring
+  ringscope extcap --install                 our pairs among the interfaces of Wireshark
 
 exit codes:
   0 all went well     1 it failed while running     2 it cannot be done as asked
@@ -43,6 +48,24 @@ exit codes:
 
 `ringscope COMMAND --help` lists the options; without a command those of run hold.
 In the screens ? explains every key and sign, and q leaves."""
+
+_DISSECT = """\
+Show the packets of a pcap or pcapng file, one line each like tshark, without a screen. Files written by
+ringscope keep what the ring knew of a packet, so queues, latencies and offloads can be shown and filtered."""
+
+_DISSECT_EXAMPLES = """\
+examples:
+  ringscope dissect a.pcapng -f 'udp port 53'               tcpdump's language
+  ringscope dissect a.pcapng -Y 'dns.qry.name contains "x"' Wireshark's, with fields of the ring
+  ringscope dissect a.pcapng --fields frame.number,ip.src,latency
+  ringscope dissect a.pcapng --json --tree | jq .layers     every field with its bits
+  ringscope capture -w - | ringscope dissect -              live
+
+exit codes: 0 all shown, 1 the file is damaged (what comes before the damage is shown), 2 a mistake"""
+
+_EXTCAP = """\
+Put ringscope among the capture interfaces of Wireshark and tshark: pairs to start, and the pairs that run
+in screens of yours now. Without an option it says whether it is installed, and where."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,114 +81,6 @@ def complain(message: str) -> None:
     print(f"ringscope: {clean(' '.join(message.split()))}", file=sys.stderr)
 
 
-def _number(low: float, high: float, what: str, whole: bool = True) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            value: float = int(text, 0) if whole else float(text)
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is no {'whole ' if whole else ''}number") from None
-        if math.isnan(value) or not low <= value <= high:
-            limit = f"from {low:g} to {high:g}" if high < math.inf else f"of at least {low:g}"
-            raise argparse.ArgumentTypeError(f"{text} is no {what}: give a number {limit}")
-        return value
-
-    return convert
-
-
-def _features(text: str) -> str:
-    """Changes to the default features, such as `+in_order,-mrg_rxbuf`."""
-    for item in text.split(","):
-        name = item.strip()
-        if not name:
-            raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write +in_order,-mrg_rxbuf")
-        if name[0] not in "+-":
-            raise argparse.ArgumentTypeError(
-                f"{name!r} needs a sign: +{name} to add it, -{name} to leave it out"
-            )
-        try:
-            bit_of(name[1:])
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _pair_options() -> _Parser:
-    """What all commands share: the pair and its traffic."""
-    parent = _Parser(add_help=False)
-    pair = parent.add_argument_group("the pair")
-    pair.add_argument(
-        "--layout", choices=("split", "packed"), default="split", help="how the rings are laid out"
-    )
-    pair.add_argument(
-        "--queue-size",
-        metavar="N",
-        type=_number(1, _SIZE_MAX, "queue size"),
-        default=256,
-        help="descriptors per queue: a power of two (split), any number (packed), up to 32768",
-    )
-    pair.add_argument(
-        "--queue-pairs",
-        metavar="N",
-        type=_number(1, _SIZE_MAX, "count of queue pairs"),
-        default=1,
-        help="receive and transmit queues",
-    )
-    pair.add_argument(
-        "--features",
-        metavar="+A,-B",
-        type=_features,
-        default=None,
-        help="changes to the features negotiated, such as +in_order,-mrg_rxbuf",
-    )
-    pair.add_argument(
-        "--driver", choices=("auto", "poll", "interrupt"), default="auto", help="how the driver waits"
-    )
-    pair.add_argument(
-        "--device", choices=("auto", "poll", "interrupt"), default="auto", help="how the device waits"
-    )
-    pair.add_argument(
-        "--path",
-        choices=("auto", "fixed", "indirect", "chain", "direct"),
-        default="auto",
-        help="how the driver turns a packet into descriptors",
-    )
-    pair.add_argument(
-        "--start-index",
-        metavar="N",
-        type=_number(0, 65535, "ring index"),
-        default=0,
-        help="where the ring indices begin; 65530 shows them wrap",
-    )
-    pair.add_argument(
-        "--start-wrap", choices=("0", "1"), default="1", help="wrap counters at the start (packed)"
-    )
-    pair.add_argument(
-        "--mtu", metavar="N", type=_number(68, 65521, "MTU"), default=1500, help="of the device"
-    )
-    pair.add_argument("--frozen", action="store_true", help="begin frozen, to be stepped")
-    traffic = parent.add_argument_group("its traffic")
-    traffic.add_argument(
-        "--traffic",
-        metavar="mix|flood|none|FILE",
-        default="mix",
-        help="lifelike, as fast as it goes, none, or a pcap or pcapng file",
-    )
-    traffic.add_argument(
-        "--rate",
-        metavar="PPS",
-        type=_number(0.001, math.inf, "rate", whole=False),
-        default=None,
-        help="packets a second, instead of the traffic's own pace",
-    )
-    traffic.add_argument("--driver-if", metavar="IF", help="join the driver to this TAP interface")
-    traffic.add_argument("--device-if", metavar="IF", help="join the device to this TAP interface")
-    return parent  # fmt: skip
-
-
-def _seconds(text: str) -> float:
-    return _number(0.001, math.inf, "time in seconds", whole=False)(text)
-
-
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = _Parser(
@@ -177,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"ringscope {__version__}")
     commands = top.add_subparsers(dest="command", metavar="command", title="commands")
-    shared = _pair_options()
+    shared = pair_options(_Parser(add_help=False))
 
     def add(name: str, help_: str) -> argparse.ArgumentParser:
         return commands.add_parser(
@@ -188,33 +103,79 @@ def parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
 
-    add("run", "open the screens; the default")
+    _add_run(add("run", "open the screens; the default"))
     one = add("snapshot", "print one moment of every ring as JSON")
     one.add_argument("--json", action="store_true", help="as JSON (the only form there is)")
     one.add_argument(
-        "--after", metavar="SECONDS", type=_seconds, default=0.5, help="how long the pair runs first"
+        "--after", metavar="SECONDS", type=seconds, default=0.5, help="how long the pair runs first"
     )
     many = add("watch", "print one line of JSON for every reading")
     many.add_argument("--json", action="store_true", help="as JSON (the only form there is)")
-    many.add_argument("--every", metavar="S", type=_seconds, default=1.0, help="seconds between two lines")
+    many.add_argument("--every", metavar="S", type=seconds, default=1.0, help="seconds between two lines")
     many.add_argument(
-        "--seconds", metavar="S", type=_seconds, default=None, help="how long; without it until ctrl+c"
+        "--seconds", metavar="S", type=seconds, default=None, help="how long; without it until ctrl+c"
     )
-    file = add("capture", "write the packets that cross the rings to a pcapng file")
-    file.add_argument(
-        "-w", "--write", metavar="FILE", required=True, help="a new file, or - for standard output"
+    file = add("capture", "write the packets that cross the rings to files or a pipe")
+    capturing.add_options(file)
+
+    def add_plain(name: str, help_: str, about: str, epilog: str = "") -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=help_,
+            description=about,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    _add_dissect(add_plain("dissect", "show the packets of a capture file", _DISSECT, _DISSECT_EXAMPLES))
+    _add_extcap(add_plain("extcap", "our pairs as interfaces of Wireshark", _EXTCAP))
+    return top
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("-f", "--filter", metavar="BPF", help="keep only packets that match, as tcpdump would")
+    run.add_argument(
+        "--budget",
+        "--keep",
+        dest="budget",
+        metavar="SIZE",
+        type=size,
+        default=256 << 20,
+        help="memory for the packets that are kept, such as 512M or 2G (256M)",
     )
-    file.add_argument(
-        "--seconds", metavar="S", type=_seconds, default=None, help="how long; without it until ctrl+c"
+
+
+def _add_dissect(dissect: argparse.ArgumentParser) -> None:
+    dissect.add_argument("file", metavar="FILE", help="pcap or pcapng, or - for standard input")
+    dissect.add_argument("-f", "--filter", metavar="BPF", help="only packets that match, as tcpdump would")
+    dissect.add_argument(
+        "-Y", "--display-filter", metavar="FILTER", help="only packets that match, as Wireshark would"
     )
-    file.add_argument(
+    dissect.add_argument(
+        "-n",
+        "-c",
         "--count",
         metavar="N",
-        type=_number(1, math.inf, "count"),
+        type=number(1, math.inf, "count"),
         default=None,
-        help="end after this many packets",
+        help="end after this many packets were shown",
     )
-    return top
+    dissect.add_argument("-V", "--tree", action="store_true", help="every layer and field (scapy's)")
+    shape = dissect.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one JSON object a line")
+    shape.add_argument(
+        "--fields", metavar="A,B,C", help="these fields instead of the line, separated by tabs"
+    )
+
+
+def _add_extcap(extcap: argparse.ArgumentParser) -> None:
+    what = extcap.add_mutually_exclusive_group()
+    what.add_argument("--install", action="store_true", help="write the executable that Wireshark runs")
+    what.add_argument("--uninstall", action="store_true", help="take it away again")
+    where = extcap.add_mutually_exclusive_group()
+    where.add_argument("--personal", action="store_true", help="for this user (the default)")
+    where.add_argument("--dir", metavar="DIR", help="into this folder, such as that of the whole system")
 
 
 def has_terminal() -> bool:
@@ -230,6 +191,8 @@ def _arguments(given: Sequence[str]) -> list[str]:
     elif not args[0].startswith("-") and args[0] not in COMMANDS:
         near = difflib.get_close_matches(args[0], COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        if not near and os.path.isfile(args[0]):
+            hint = f"to look into a file: ringscope dissect {args[0]}"
         complain(f"no command is called {args[0]!r}; {hint}")
         raise SystemExit(USAGE)
     for at in range(len(args) - 1, 0, -1):
@@ -240,22 +203,19 @@ def _arguments(given: Sequence[str]) -> list[str]:
 
 def _check(options: argparse.Namespace) -> str | None:
     """What contradicts itself among the options, in one line."""
-    size = options.queue_size
-    if options.layout == "split" and size & (size - 1):
-        lower = 1 << (size.bit_length() - 1)
-        return (
-            f"--queue-size: a split queue has a power of two of descriptors, not {size}: "
-            f"take {lower} or {lower * 2}, or --layout packed"
-        )
-    if (options.driver_if is None) != (options.device_if is None):
-        missing = "--device-if" if options.device_if is None else "--driver-if"
-        return f"a cable has two ends: {missing} is missing"
-    if options.driver_if is not None and options.traffic != "mix":
-        return "--traffic and the two interfaces exclude each other: the traffic comes from the interfaces"
-    if options.driver_if is not None and options.rate is not None:
-        return "--rate is for traffic of our own: what the interfaces carry goes at their pace"
-    if options.rate is not None and options.traffic == "none":
-        return "--rate needs traffic: leave out --traffic none"
+    if options.command == "extcap":
+        if (options.personal or options.dir) and not (options.install or options.uninstall):
+            return "extcap: say --install or --uninstall with the folder"
+        return None
+    if options.command == "dissect":
+        if options.tree and options.fields is not None:
+            return "--fields and --tree exclude each other: choose the fields, or have them all"
+        return None
+    problem = contradiction(options)
+    if problem is None and options.command == "capture":
+        problem = capturing.contradiction(options)
+    if problem is not None:
+        return problem
     if options.command == "run" and not has_terminal():
         return "the screens need a terminal for input and output; without one: ringscope snapshot --json"
     if options.command in ("snapshot", "watch") and not options.json:

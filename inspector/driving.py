@@ -117,7 +117,6 @@ def trace(session: Session, level: TraceLevel) -> Said:
 
 def toggle_log(session: Session) -> Said:
     """Log frames, or only count them."""
-    control = _control(session)
     logs = session.tick.snapshot.logs if session.tick else session.source.snapshot(()).logs
-    control.log_frames(not logs.frames_on)
+    session.log_frames(not logs.frames_on)
     return Said("packets are counted, not kept" if logs.frames_on else "packets are kept")

@@ -27,11 +27,13 @@ class Headline:
     state: tuple[Piece, ...]
     trace: str
     seen: int
+    keeps: str = ""  #: the capture filter, "" where every packet is kept
+    left_out: int = 0  #: packets that it did not keep
 
 
 def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
     """The first line for a reading."""
-    snapshot = tick.snapshot
+    snapshot, program = tick.snapshot, session.capture_filter
     identity = snapshot.identity
     names = feature_names(identity.accepted, identity.device_id)
     first = [name for name in _TELLING if name in names]
@@ -43,6 +45,8 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         features=(*first, *(name for name in names if name not in first)),
         state=_state(session, tick, failed),
         trace=snapshot.logs.trace_level,
+        keeps=clean(program.text) if program is not None else "",
+        left_out=tick.frames_filtered,
         seen=sum(
             max(side.frames for side in (queue.driver, queue.device) if side is not None)
             for queue in snapshot.queues

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import dataplane.pair
+    from capture.bpf import Program
     from capture.play import PlayFrame
     from dataplane.pair import Pair
     from dataplane.source import RingSource
@@ -19,8 +20,11 @@ class Refused(Exception):
 
 
 @contextmanager
-def opened(options: argparse.Namespace) -> Iterator[RingSource]:
-    """The source that the options ask for, started, and closed in the end. Refused or RuntimeError."""
+def opened(options: argparse.Namespace, program: Program | None = None) -> Iterator[RingSource]:
+    """The source that the options ask for, started, and closed in the end. Refused or RuntimeError.
+
+    Of the very first frame on only those are logged that match `program`.
+    """
     frames = _frames(options.traffic) if options.driver_if is None else None
     with ExitStack() as stack:
         pair = stack.enter_context(_pair(options))
@@ -35,6 +39,9 @@ def opened(options: argparse.Namespace) -> Iterator[RingSource]:
                 pair.play(_played(frames))
             if options.rate is not None:
                 pair.control.set_rate(options.rate)
+            if program is not None:
+                sample = pair.snapshot(()).logs.frame_sample
+                pair.control.log_frames(True, sample, program.instructions)
             pair.start()
         except ValueError as error:
             raise Refused(str(error)) from None
@@ -71,11 +78,12 @@ def _frames(traffic: str) -> list[PlayFrame] | None:
     if traffic in ("flood", "none"):
         return None
     from capture.play import load_mix, read_play
+    from inspector.cli import complain
 
     if traffic == "mix":
         return load_mix()
     try:
-        return read_play(traffic)
+        return read_play(traffic, warn=complain)
     except OSError as error:
         hint = (
             "; --traffic takes mix, flood, none or a capture file"

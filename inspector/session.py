@@ -17,17 +17,20 @@ from typing import Any
 import numpy as np
 
 from capture import frame as kept
-from capture.store import FrameStore
+from capture.bpf import Program
+from capture.store import Block, FrameStore
 from dataplane.records import Side
 from dataplane.snapshot import AnyQueue, Snapshot
 from dataplane.source import START, Cursor, Events, Frames, RingSource
 from inspector.journey import Journal, Stage
+from inspector.stages import KEEP, Mask, Stages
 
 _WINDOW = 1_000_000_000  #: ns that a rate looks back over
 _SAMPLE = 500_000_000  #: ns between two samples of a meter's history
 _SAMPLES = 60
 _BATCHES = 8  #: batches of frames that one reading takes at most
 _SMALL = 1 << 20  #: bytes; a batch smaller than this was the last
+_PATIENCE = 1.0  #: seconds of a running source after which a stage that is missing stays missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class Tick:
     events: Events  #: new since the last reading
     frames_added: int
     frames_lost: int  #: overwritten before they were read, since the session began
+    frames_lost_now: int  #: the same, since the last reading
+    frames_filtered: int  #: that the capture filter did not match, since the source began
     hertz: float  #: readings a second, measured
     missed: int  #: readings that no screen saw, since the session began
 
@@ -90,6 +95,7 @@ class Session:
         self.source = source
         self.frames = FrameStore(budget_bytes)
         self.journal = Journal()
+        self.settled = 0  #: up to this frame number the stages are final
         self.selection = Selection()
         self.paused = False
         self.tick: Tick | None = None
@@ -103,6 +109,12 @@ class Session:
         self._pulled = 0
         self._shown = 0
         self._lost = 0
+        self._filter: Program | None = None
+        self._stages = Stages()
+        self._looked = 0  #: frames up to this number were looked for in the events once
+        self._ran = 0.0  #: seconds that the source was seen running
+        self._ages: deque[tuple[float, int]] = deque()  #: (seconds run, newest frame) of each reading
+        self._ran_at: float | None = None  #: when it was seen running last
         self._picture: Tick | None = None
         self.step_side = Side.DEVICE
         self.step_cursor: Cursor | None = None
@@ -111,10 +123,13 @@ class Session:
         """Read the source once. Whatever the source raises passes through."""
         with self._lock:
             snapshot = self.source.snapshot(self.whole)
-            events = self.source.events(self._events)
+            lost = self._lost
+            added = self._take_frames()
+            events = self.source.events(self._events)  # after the frames: what became of them is there too
             self._events = events.cursor
             self.journal.add(events.rows)
-            added = self._take_frames()
+            self._stages.add(events.rows, events.lost)
+            self._settle(snapshot, time.monotonic())
             before = self.tick
             self._pulled += 1
             tick = Tick(
@@ -124,6 +139,8 @@ class Session:
                 events=events,
                 frames_added=added,
                 frames_lost=self._lost,
+                frames_lost_now=self._lost - lost,
+                frames_filtered=snapshot.logs.frames_filtered,
                 hertz=self._hertz(time.monotonic()),
                 missed=max(self._pulled - self._shown - 1, 0),
             )
@@ -144,6 +161,78 @@ class Session:
             if len(frames.data) < _SMALL:
                 break
         return added
+
+    def _settle(self, snapshot: Snapshot, now: float) -> None:
+        """Fill in what became of the frames that are not final yet, and say up to which they are.
+
+        A frame is final when it was collected, or when the source has run for a second since it was read, or
+        when 65,536 came after it. While the source is frozen nothing grows old.
+        """
+        last = self.frames.last
+        if snapshot.state == "running":
+            self._ran += now - self._ran_at if self._ran_at is not None else 0.0
+        self._ran_at = now if snapshot.state == "running" else None
+        if self.settled >= last:
+            self._ages.clear()
+            return
+        self._ages.append((self._ran, last))
+        aged = last - KEEP if snapshot.state in ("running", "frozen") else last
+        while self._ages and self._ran - self._ages[0][0] >= _PATIENCE:
+            aged = max(aged, self._ages.popleft()[1])
+        settled, open_yet = self.settled, False
+        for block in self.frames.blocks(self.settled + 1, last + 1):
+            first, final = self._look(block)
+            if not open_yet:
+                waiting = np.flatnonzero(~final[max(aged + 1 - first, 0) :])
+                open_yet = len(waiting) > 0
+                at = max(aged + 1 - first, 0) + int(waiting[0]) if open_yet else len(final)
+                settled = first + at - 1
+        self.settled = settled
+        self._looked = last
+
+    def _look(self, block: Block) -> tuple[int, Mask]:
+        """Fill in the stages of a block: the number of its first frame, and which frames are final."""
+        rows = block.rows
+        made, passed = self._stages.of(
+            rows["origin_queue"], rows["origin_position"], rows["buffers"], rows["time"]
+        )
+        first = int(rows["number"][0])
+        again = min(max(self._looked + 1 - first, 0), len(rows))  # so many were looked for before
+        if again:
+            for name in ("available", "used", "collected", "notices"):
+                known = made[name][:again]
+                np.copyto(known, block.stages[name][:again], where=known == 0)
+        self.frames.set_stages(first, made)
+        notices: Any = made["notices"]
+        final = passed & (notices >= kept.CALL_SENT)
+        final[:again] |= passed[:again]
+        return first, final
+
+    @property
+    def capture_filter(self) -> Program | None:
+        """What the frame log takes; None: every frame."""
+        return self._filter
+
+    def set_capture_filter(self, program: Program | None) -> None:
+        """From the source's next frame on only what matches is logged; None: every frame.
+
+        RuntimeError where the source's frame log is not ours to filter; ValueError for an unsound program.
+        """
+        logs = self.source.snapshot(()).logs
+        self._log(logs.frames_on, logs.frame_sample, program)
+        self._filter = program
+
+    def log_frames(self, on: bool) -> None:
+        """Log frames, or only count them; filter and sampling stay as they are."""
+        self._log(on, self.source.snapshot(()).logs.frame_sample, self._filter)
+
+    def _log(self, on: bool, sample: int, program: Program | None) -> None:
+        control = self.source.control
+        if control is None:
+            raise RuntimeError(
+                f"what {self.source.identity.name} logs cannot be chosen: no side of it is ours"
+            )
+        control.log_frames(on, sample, program.instructions if program else None)
 
     def showed(self, tick: Tick) -> None:
         """A reading has reached the screen; while the view is paused the one shown stays."""

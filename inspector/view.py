@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from inspector.packets.list import PacketList
     from inspector.session import Selection, Tick
 
 
@@ -33,3 +34,44 @@ class Follows(Protocol):
 
     def toggle_follow(self) -> bool:
         """Follow or stop following; whether it follows now."""
+
+
+@runtime_checkable
+class Lists(Protocol):
+    """A screen with a packet list."""
+
+    @property
+    def packets(self) -> PacketList:
+        """The list."""
+
+
+@runtime_checkable
+class Scopes(Protocol):
+    """A screen that can keep to one queue."""
+
+    def step_queue(self, step: int) -> str:
+        """Keep to the next queue, or to none after the last; one line that says which."""
+
+
+@runtime_checkable
+class Searches(Protocol):
+    """A screen that has something of its own to search."""
+
+    def search(self) -> None:
+        """Ask what to look for."""
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A screen that has something of its own to write to a file."""
+
+    def write(self) -> None:
+        """Ask where to."""
+
+
+@runtime_checkable
+class Beats(Protocol):
+    """A screen over another one that wants to know of readings."""
+
+    def beat(self) -> None:
+        """There is a newer reading."""

@@ -188,7 +188,8 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     uint32_t length = side->port.flood_length, pair = q->index / 2;
     uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
     uint32_t wanted = room < BURST ? (uint32_t)room : BURST;
-    if (wanted == 0 || (wanted = flood_allowance(&side->port, pair_now(side->pair), wanted)) == 0) return 0;
+    wanted = flood_allowance(&side->port, pair_now(side->pair), wanted);
+    if (wanted == 0) return 0;
     if (length > pool->capacity || q->drv.path == PATH_CHAIN || q->drv.path == PATH_INDIRECT) {
         uint32_t n = 0;
         for (; n < wanted; n++) {

@@ -208,13 +208,55 @@ static PyObject *engine_trace(Engine *self, PyObject *args) {
 
 /* ---- traffic ---------------------------------------------------------------------------------------- */
 
+/* Waits until the device has ended the turn it is in, or rests: what it logs from then on is logged as asked.
+ */
+static void wait_for_turn(struct pair *pair) {
+    struct side *device = &pair->device;
+    struct timespec until = gate_deadline(1000), now, nap = {0, 20000};
+    uint64_t turn = count_get(&device->loops);
+    bool parked = false;
+    while (flag_get(&pair->running) && count_get(&device->loops) == turn && !flag_get(&device->asleep) &&
+           !parked) {
+        pthread_mutex_lock(&pair->gate.lock);
+        parked = pair->gate.side[1].parked;
+        pthread_mutex_unlock(&pair->gate.lock);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec > until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec > until.tv_nsec)) break;
+        if (!parked) nanosleep(&nap, NULL);
+    }
+}
+
 static PyObject *engine_log_frames(Engine *self, PyObject *args) {
-    int on;
-    unsigned sample;
-    if (!PyArg_ParseTuple(args, "pI", &on, &sample)) return NULL;
-    PAIR_OR_RETURN;
-    flag_set(&pair->trace.frames.sample, sample ? sample : 1);
-    flag_set(&pair->trace.frames.on, (uint32_t)on);
+    int on, failed = 0;
+    unsigned sample, snap = FRAME_SNAP_MAX;
+    Py_buffer given = {0};
+    if (!PyArg_ParseTuple(args, "pI|Iy*", &on, &sample, &snap, &given)) return NULL;
+    struct pair *pair = open_pair(self);
+    size_t steps = (size_t)given.len / sizeof(struct bpf_step);
+    struct bpf_step *program = malloc((steps + 1) * sizeof *program); /* aligned, and nobody else's */
+    if (program && steps) memcpy(program, given.buf, steps * sizeof *program);
+    const char *why = (size_t)given.len % sizeof *program ? "it is not a whole number of instructions"
+                      : steps && program                  ? bpf_check(program, steps)
+                                                          : NULL;
+    if (given.obj) PyBuffer_Release(&given);
+    if (pair && program && !why) {
+        struct frame_log *log = &pair->trace.frames;
+        Py_BEGIN_ALLOW_THREADS;
+        pthread_mutex_lock(&pair->life);
+        failed = frame_filter_set(log, program, steps);
+        if (!failed) {
+            flag_set(&log->sample, sample ? sample : 1);
+            flag_set(&log->snap, snap < FRAME_SNAP_MAX ? snap : FRAME_SNAP_MAX);
+            flag_set(&log->on, (uint32_t)on);
+        }
+        pthread_mutex_unlock(&pair->life);
+        wait_for_turn(pair);
+        Py_END_ALLOW_THREADS;
+    }
+    if (pair && (!program || failed)) PyErr_NoMemory();
+    if (pair && why) PyErr_Format(PyExc_ValueError, "not a capture filter program: %s", why);
+    free(program);
+    if (!pair || PyErr_Occurred()) return NULL;
     Py_RETURN_NONE;
 }
 
@@ -271,8 +313,11 @@ static PyObject *engine_rate(Engine *self, PyObject *args) {
     PAIR_OR_RETURN;
     Py_BEGIN_ALLOW_THREADS;
     bool was_running = pair_rest(pair);
-    count_set(&pair->driver.port.per_second, (uint64_t)per_second);
-    count_set(&pair->device.port.per_second, (uint64_t)per_second);
+    /* Shared by the sides that send; 0 would be as fast as it goes, so each has at least one. */
+    double shares = pair->driver.port.muted || pair->device.port.muted ? 1 : 2;
+    uint64_t share = per_second > shares ? (uint64_t)(per_second / shares) : per_second > 0;
+    count_set(&pair->driver.port.per_second, share);
+    count_set(&pair->device.port.per_second, share);
     pair->driver.port.allowed_since = pair->device.port.allowed_since = 0;
     pair->clock.speed = speed > 0 ? speed : 1.0;
     pair_resume(pair, was_running);
@@ -350,6 +395,7 @@ static PyMethodDef methods[] = {
     METHOD(command, METH_VARARGS), METHOD(reset_queue, METH_VARARGS),  METHOD(announce, METH_NOARGS),
     METHOD(inject, METH_VARARGS),  METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
     METHOD(info, METH_NOARGS),     METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
+    METHOD(frames_waiting, METH_VARARGS),
     METHOD(peek, METH_VARARGS),    METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
     METHOD(collect, METH_VARARGS), METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
     METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),

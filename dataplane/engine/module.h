@@ -26,6 +26,7 @@ PyObject *engine_snapshot(Engine *self, PyObject *args);
 PyObject *engine_info(Engine *self, PyObject *args);
 PyObject *engine_events(Engine *self, PyObject *args);
 PyObject *engine_frames(Engine *self, PyObject *args);
+PyObject *engine_frames_waiting(Engine *self, PyObject *args);
 PyObject *engine_peek(Engine *self, PyObject *args);
 
 /* module_hand.c */

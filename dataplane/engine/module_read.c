@@ -71,6 +71,8 @@ PyObject *engine_info(Engine *self, PyObject *unused) {
         {"frame_sample", flag_get(&f->sample)},
         {"frames", count_get(&f->frames)},
         {"frames_passed_over", count_get(&f->passed_over)},
+        {"frames_filtered", count_get(&f->filtered)},
+        {"frame_snap", flag_get(&f->snap)},
         {"frame_bytes", count_get(&f->bytes)},
         {"scratch", pair->scratch_address},
         {"wrong", count_get(&a->wrong) + count_get(&b->wrong)},
@@ -108,23 +110,39 @@ PyObject *engine_events(Engine *self, PyObject *args) {
     return Py_BuildValue("(nKK)", (Py_ssize_t)n, (unsigned long long)at, (unsigned long long)lost);
 }
 
+PyObject *engine_frames_waiting(Engine *self, PyObject *args) {
+    unsigned long long position, expected;
+    uint64_t frames, bytes;
+    if (!PyArg_ParseTuple(args, "KK", &position, &expected)) return NULL;
+    PAIR_OR_RETURN;
+    frame_waiting(&pair->trace, &(struct frame_reader){position, expected, 0}, &frames, &bytes);
+    return Py_BuildValue("(KK)", (unsigned long long)frames, (unsigned long long)bytes);
+}
+
 PyObject *engine_frames(Engine *self, PyObject *args) {
-    unsigned long long position, first;
-    Py_buffer to;
-    uint64_t lost = 0, at, expected;
-    size_t n = 0;
-    if (!PyArg_ParseTuple(args, "KKw*", &position, &first, &to)) return NULL;
+    unsigned long long position, expected;
+    Py_buffer rows, data, offsets;
+    size_t n = 0, bytes = 0;
+    if (!PyArg_ParseTuple(args, "KKw*w*w*", &position, &expected, &rows, &data, &offsets)) return NULL;
     struct pair *pair = open_pair(self);
-    at = position, expected = first;
+    struct frame_reader reader = {position, expected, 0};
+    struct frame_room to = {.headers = rows.buf,
+                            .offsets = offsets.buf,
+                            .rows = (size_t)rows.len / sizeof(struct frame_header),
+                            .data = data.buf,
+                            .bytes = (size_t)data.len};
+    if (to.rows > (size_t)offsets.len / sizeof(int64_t)) to.rows = (size_t)offsets.len / sizeof(int64_t);
     if (pair) {
         Py_BEGIN_ALLOW_THREADS;
-        n = frame_read(&pair->trace, &at, &expected, to.buf, (size_t)to.len, &lost);
+        n = frame_read(&pair->trace, &reader, &to, &bytes);
         Py_END_ALLOW_THREADS;
     }
-    PyBuffer_Release(&to);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&offsets);
     if (!pair) return NULL;
-    return Py_BuildValue("(nKKK)", (Py_ssize_t)n, (unsigned long long)at, (unsigned long long)expected,
-                         (unsigned long long)lost);
+    return Py_BuildValue("(nnKKK)", (Py_ssize_t)n, (Py_ssize_t)bytes, (unsigned long long)reader.position,
+                         (unsigned long long)reader.expected, (unsigned long long)reader.lost);
 }
 
 PyObject *engine_peek(Engine *self, PyObject *args) {

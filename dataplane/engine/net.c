@@ -67,13 +67,15 @@ enum reason net_header_check(uint64_t accepted, bool transmit, const struct virt
     return SOUND;
 }
 
+/* `now` 0: this very moment. The filter sees the frame itself, not the header before it. */
 static void log_frame(struct side *device, struct vq *q, const struct chain *chain, uint16_t buffers,
                       int direction, const struct virtio_net_hdr *header, const uint8_t *data,
                       uint32_t length, uint64_t now) {
     struct trace *trace = &device->pair->trace;
-    if (!frame_wanted(&trace->frames)) return;
+    uint32_t keep = frame_wanted(&trace->frames, data, length);
+    if (keep == 0) return;
     struct frame_header record = {
-        .time = now,
+        .time = now ? now : trace_now(trace),
         .position = chain->position,
         .queue = q->index,
         .head = chain->head,
@@ -85,7 +87,7 @@ static void log_frame(struct side *device, struct vq *q, const struct chain *cha
         .net_header_length = NET_HEADER_LENGTH,
     };
     memcpy(record.net_header, header, NET_HEADER_LENGTH);
-    frame_write(trace, &record, data, length);
+    frame_write(trace, &record, data, length, keep);
 }
 
 static void drop(struct vq *q, enum reason reason) {
@@ -186,7 +188,7 @@ static uint32_t place_frame(struct side *device, struct vq *q, struct hand *hand
     hand->used += n;
     count_add(&q->dev.frames, 1);
     count_add(&q->dev.bytes, length);
-    log_frame(device, q, &hand->chain[first], (uint16_t)n, 1, &header, data, length, pair_now(device->pair));
+    log_frame(device, q, &hand->chain[first], (uint16_t)n, 1, &header, data, length, 0);
     return n;
 }
 
@@ -242,9 +244,7 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
             flood_write(&device->port, pair, host + NET_HEADER_LENGTH);
             hand->done[hand->used++] = (struct done){length + NET_HEADER_LENGTH, c->id, c->slots, true};
             direct++;
-            if (UNLIKELY(logged))
-                log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length,
-                          pair_now(device->pair));
+            if (UNLIKELY(logged)) log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length, 0);
         } else {
             flood_write(&device->port, pair, device->frame);
             if (place_frame(device, q, hand, &plain, device->frame, length) == 0) {

@@ -33,7 +33,7 @@ struct pool {
 #define POOL_HEADER 52u
 #define POOL_DATA   64u
 
-struct command { /* control queue */
+struct command {            /* control queue */
     uint16_t class_command; /* class << 8 | command */
     uint16_t length;
     uint8_t data[COMMAND_BYTES];

@@ -13,6 +13,7 @@
 #define FLOOD_SUM      56u /* 4 bytes */
 #define FLOOD_MARK     42u /* "rs" and the queue pair */
 #define SUM_EVERY      100u
+#define FLOOD_WAKES    5000u      /* times a second that a flood held to a rate ends a sleep, at most */
 #define UNKNOWN        UINT64_MAX /* no frame of the other side's flood was seen yet */
 
 int port_init(struct port *port, uint8_t side, struct play_clock *clock) {
@@ -93,6 +94,7 @@ static uint32_t flood_sum(const uint8_t *frame, uint32_t length) {
 uint32_t flood_allowance(struct port *port, uint64_t now, uint32_t wanted) {
     uint64_t per_second = count_get(&port->per_second);
     if (port->muted) return 0;
+    if (wanted) port->full = false;
     if (per_second == 0) return wanted;
     if (port->allowed_since == 0 || now - port->allowed_since > 1000000000u) {
         port->allowed_since = now ? now : 1;
@@ -105,6 +107,19 @@ uint32_t flood_allowance(struct port *port, uint64_t now, uint32_t wanted) {
     port->allowed_used += n;
     return n;
 }
+
+/* ns until a sleeping side should send again: some frames together, so that it wakes 5000 times a second at
+ * most. UINT64_MAX where only the other side can help. */
+static uint64_t flood_wait(const struct port *port, uint64_t now) {
+    uint64_t per_second = count_get(&port->per_second);
+    if (per_second == 0 || port->muted || port->full) return UINT64_MAX;
+    if (port->allowed_since == 0) return 0;
+    uint64_t together = per_second / FLOOD_WAKES + 1;
+    uint64_t due = port->allowed_since + (port->allowed_used + together) * 1000000000u / per_second;
+    return due > now ? due - now : 0;
+}
+
+bool flood_due(const struct port *port, uint64_t now) { return flood_wait(port, now) == 0; }
 
 void flood_write(struct port *port, uint32_t pair, uint8_t *to) {
     uint64_t sequence = port->sequence[pair]++;
@@ -240,7 +255,7 @@ void port_pop(struct port *port) {
 
 uint64_t port_wait(struct port *port, uint64_t now) {
     if (port->has_current) return 1000000; /* it waits for room in the ring, not for time */
-    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) && !port->muted ? 200000 : UINT64_MAX;
+    if (port->kind == PORT_FLOOD) return flood_wait(port, now);
     if (port->kind != PORT_PLAY || port->clock->stopped) return UINT64_MAX;
     uint64_t due = list_due(port), at = play_now(port->clock, now);
     if (due == UINT64_MAX) return UINT64_MAX;

@@ -48,6 +48,7 @@ struct port {
     /* flood */
     uint32_t flood_length;
     bool muted; /* sends nothing, and still checks what it receives */
+    bool full;  /* no ring had room for a frame when it was last asked */
     uint8_t *flood_template;
     uint64_t sequence[PAIRS_MAX], expected[PAIRS_MAX];
     uint64_t per_second, allowed_since, allowed_used; /* rate: 0 is as fast as it goes */
@@ -79,6 +80,8 @@ uint64_t port_wait(struct port *port, uint64_t now);
 
 /* Flood: how many of `wanted` frames may go now; and one frame written straight into a buffer. */
 uint32_t flood_allowance(struct port *port, uint64_t now, uint32_t wanted);
+/* Whether a flood that is held to a rate has so many frames to send that it is worth waking for. */
+bool flood_due(const struct port *port, uint64_t now);
 void flood_write(struct port *port, uint32_t pair, uint8_t *to);
 
 /* A received frame. */

@@ -16,7 +16,7 @@ static bool is_driver(const struct side *side) { return side->door.side == 0; }
 static bool wants_kicks(const struct side *device, const struct vq *q) {
     if (q->role != ROLE_RECEIVE) return true;
     const struct port *port = &device->port;
-    if (port->kind == PORT_FLOOD) return !port->muted;
+    if (port->kind == PORT_FLOOD) return !port->muted && port->full;
     return port->has_current && port->current.pair == q->index / 2;
 }
 
@@ -60,7 +60,7 @@ static uint64_t take_notifications(struct side *side) {
 
 static bool port_ready(struct side *side, uint64_t now) {
     struct port *port = &side->port;
-    if (port->kind == PORT_FLOOD) return count_get(&port->per_second) && !port->muted;
+    if (port->kind == PORT_FLOOD) return flood_due(port, now);
     return !port->has_current && port_peek(port, now);
 }
 
@@ -123,6 +123,7 @@ void *side_run(void *argument) {
             if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);
             continue;
         }
+        side->port.full = true;
         uint32_t moved = is_driver(side) ? driver_turn(side) : device_turn(side);
         count_add(&side->loops, 1);
         idle = moved == 0;

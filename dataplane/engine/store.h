@@ -62,6 +62,11 @@ static inline uint32_t flag_or(uint32_t *p, uint32_t v) { return __atomic_fetch_
 static inline uint32_t flag_and(uint32_t *p, uint32_t v) {
     return __atomic_fetch_and(p, v, __ATOMIC_ACQ_REL);
 }
+static inline void *pointer_get(void *p) { return __atomic_load_n((void **)p, __ATOMIC_ACQUIRE); }
+static inline void pointer_set(void *p, void *v) { __atomic_store_n((void **)p, v, __ATOMIC_RELEASE); }
+static inline void *pointer_swap(void *p, void *v) {
+    return __atomic_exchange_n((void **)p, v, __ATOMIC_ACQ_REL);
+}
 static inline uint64_t ticket_take(uint64_t *p) { return __atomic_fetch_add(p, 1, __ATOMIC_ACQ_REL); }
 
 /* The same for narrow fields of a half: written by its one thread, read by the snapshot. */

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bpf.h"
+
 enum event_kind {
     EV_STORE = 1,
     EV_ADD,
@@ -76,6 +78,14 @@ struct frame_header { /* records.FRAME */
 };
 _Static_assert(sizeof(struct frame_header) == 64, "records.FRAME");
 enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2 };
+#define FRAME_SNAP_MAX (1u << 18) /* more than any frame has */
+
+/* Which frames are logged. Made and freed by whoever asks; in between it belongs to the log's writer. */
+struct frame_filter {
+    struct frame_filter *next; /* of those that the writer has laid aside */
+    size_t steps;              /* 0: every frame */
+    struct bpf_step program[];
+};
 
 struct frame_log {
     uint64_t *words;
@@ -84,11 +94,15 @@ struct frame_log {
     uint64_t tail;     /* bytes given up so far: always the start of a record */
     uint64_t frames;   /* records written so far */
     uint64_t passed_over;
+    uint64_t filtered; /* frames that did not match */
     uint64_t bytes;
     uint32_t on;
     uint32_t sample;
     uint32_t until_next;
-    uint32_t snap; /* bytes kept of a frame */
+    uint32_t snap;                /* bytes kept of a frame */
+    struct frame_filter *offered; /* to the writer, who takes it with its next frame; NULL: nothing new */
+    struct frame_filter *filter;  /* the writer's own; NULL: every frame */
+    struct frame_filter *aside;   /* no longer the writer's: for whoever asks next to free */
 };
 
 /* What both sides share of tracing: the one sequence. */
@@ -112,14 +126,36 @@ void trace_write(struct trace *trace, const struct event *event); /* by event->s
 size_t trace_read(const struct trace *trace, int side, uint64_t *position, struct event *to, size_t room,
                   uint64_t *lost);
 
-/* Logs one frame; never waits. `number`, `length` and `captured` of the header are filled in. */
-void frame_write(struct trace *trace, struct frame_header *header, const uint8_t *data, uint32_t length);
-/* Whether the next frame is wanted, counting it as passed over where it is not. */
-bool frame_wanted(struct frame_log *log);
-/* Copies whole records [*position, head) to `to`; returns the bytes copied. *lost grows by frames missed:
- * the difference of their numbers to *expected, the number of the next frame the reader waits for. */
-size_t frame_read(const struct trace *trace, uint64_t *position, uint64_t *expected, uint8_t *to, size_t room,
-                  uint64_t *lost);
+/* Logs `keep` bytes of one frame; never waits. `number`, `length` and `captured` of the header are filled in.
+ */
+void frame_write(struct trace *trace, struct frame_header *header, const uint8_t *data, uint32_t length,
+                 uint32_t keep);
+/* How many bytes of this frame are wanted; 0: none, and it is counted as filtered or passed over. A frame is
+ * held against the filter first: of those that match one in `sample` is wanted. By the writer only. */
+uint32_t frame_wanted(struct frame_log *log, const uint8_t *data, uint32_t length);
+/* From the writer's next frame on only what a checked program matches; 0 steps: every frame. Never waits for
+ * the writer. 0, or -1 with errno. One thread at a time. */
+int frame_filter_set(struct frame_log *log, const struct bpf_step *program, size_t steps);
+
+/* What a reader holds: where it is, the number of the frame it waits for, and how many it has missed. */
+struct frame_reader {
+    uint64_t position, expected, lost;
+};
+/* Room for what frame_read gives: headers end to end, frames end to end, and where each frame begins. */
+struct frame_room {
+    uint8_t *headers; /* rows * sizeof(struct frame_header) */
+    int64_t *offsets; /* rows */
+    size_t rows;
+    uint8_t *data;
+    size_t bytes;
+};
+/* Frames that can be read now at most, and the bytes they take in all. */
+void frame_waiting(const struct trace *trace, const struct frame_reader *reader, uint64_t *frames,
+                   uint64_t *bytes);
+/* Copies the oldest frames that the reader has not seen, as many as fit; returns them, and their bytes. Their
+ * numbers have no gap: what was lost lies before the first. */
+size_t frame_read(const struct trace *trace, struct frame_reader *reader, const struct frame_room *to,
+                  size_t *bytes);
 
 static inline uint32_t frame_record_bytes(uint32_t captured) {
     return (uint32_t)sizeof(struct frame_header) + ((captured + 7u) & ~7u);

@@ -7,13 +7,11 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from inspector.theme import palette
-from inspector.widgets.pane import Ink, Piece, title
+from inspector.packets.search import Pattern
+from inspector.widgets.pane import Piece, ScrollPane, title
 from inspector.widgets.pane import line as strip
 
 _TEXT = bytes(code if 0x20 <= code < 0x7F else 0x2E for code in range(256))
@@ -53,11 +51,10 @@ def _needs(count: int) -> int:
     return 1 + 4 + 2 + count * 3 + (count - 1) // 8 + 1 + count
 
 
-class BytesView(ScrollView, can_focus=True):
+class BytesView(ScrollPane):
     """A cursor on one byte; moving it chooses the smallest field that holds the byte."""
 
     BINDING_GROUP_TITLE = "Bytes"
-    ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "move(-1)", "left", id="bytes.left", show=False, tooltip="The byte before"),
         Binding("right,l", "move(1)", "right", id="bytes.right", show=False, tooltip="The next byte"),
@@ -66,7 +63,6 @@ class BytesView(ScrollView, can_focus=True):
         Binding("home,g", "end(-1)", "first", id="bytes.first", show=False, tooltip="The first byte"),
         Binding("end,G", "end(1)", "last", id="bytes.last", show=False, tooltip="The last byte"),
     ]
-    HEAD = 1
 
     @property
     def _each(self) -> int:
@@ -84,28 +80,21 @@ class BytesView(ScrollView, can_focus=True):
         self.data = b""
         self.net_header = b""
         self.span: Span | None = None
+        self.match: Span | None = None  #: what a search found
         self.length = 0
         self._at = 0
         self._rows: list[Row] = []
-        self._ink: Ink | None = None
-
-    @property
-    def ink(self) -> Ink:
-        colours = palette(self.app)
-        if self._ink is None or self._ink.palette is not colours:
-            self._ink = Ink(colours)
-        return self._ink
 
     def put(self, net_header: bytes, data: bytes, length: int) -> None:
         """Show a packet whose length on the wire is `length`."""
         self.net_header, self.data, self.length = net_header, data, length
-        self._at = 0
+        self._at, self.match = 0, None
         self._lay_out()
-        self.scroll_to(y=0, animate=False, force=True, immediate=True)
+        self.scroll_to_line(0)
 
     def _lay_out(self) -> None:
         self._rows = layout(self.net_header, self.data, self._each)
-        self.virtual_size = Size(self.scrollable_content_region.width, self.HEAD + len(self._rows))
+        self.set_lines(len(self._rows))
         self.refresh()
 
     def light(self, span: Span | None) -> None:
@@ -119,7 +108,7 @@ class BytesView(ScrollView, can_focus=True):
         start = span.start if span.vnet else len(self.net_header) + span.start
         if not start <= self._at < start + span.stop - span.start:
             self._at = start
-        self._reveal(self._row_of(self._at))
+        self.reveal(self._row_of(self._at))
 
     def copied(self) -> bytes:
         """The bytes lit up, or all of the frame where none are."""
@@ -127,12 +116,6 @@ class BytesView(ScrollView, can_focus=True):
         if span is None or span.stop <= span.start:
             return self.data
         return (self.net_header if span.vnet else self.data)[span.start : span.stop]
-
-    def _reveal(self, index: int) -> None:
-        top, height = self.scroll_offset.y, max(self.size.height - self.HEAD, 1)
-        if not top <= index < top + height:
-            wanted = index if index < top else max(index - height // 2, 0)
-            self.scroll_to(y=wanted, animate=False, force=True, immediate=True)
 
     def _row_of(self, at: int) -> int:
         """The row of a byte counted over net header and frame together."""
@@ -143,10 +126,10 @@ class BytesView(ScrollView, can_focus=True):
     # the picture
 
     def render_line(self, y: int) -> Strip:
-        width, ink = self.scrollable_content_region.width, self.ink
+        width, ink = self.size.width, self.ink
         if y == 0:
             return title(ink, width, "bytes", [(self._about(), ink("muted", "panel"))], self.has_focus)
-        index = self.scroll_offset.y + y - self.HEAD
+        index = self.top + y - self.HEAD
         if index >= len(self._rows):
             words = "the frame has no bytes" if not self._rows and y == self.HEAD and self.length else ""
             return strip(width, [(f" {words}", ink("muted"))], ink("text"))
@@ -161,6 +144,7 @@ class BytesView(ScrollView, can_focus=True):
         ink, each = self.ink, self._each
         plain = ink("used") if row.vnet else ink("text")
         lit, cursor = ink("strong", "selected", bold=True), ink("strong", "glow1", bold=True)
+        hit = ink("strong", "glow2", bold=True)
         span = self.span
         inside = span is not None and span.vnet == row.vnet
         low = min(max(span.start - row.start, 0), len(row.data)) if span and inside else 0
@@ -181,6 +165,8 @@ class BytesView(ScrollView, can_focus=True):
                 text.append((" ", plain))
                 continue
             style = cursor if on_row and at == here else lit if low <= at < high else plain
+            if self.match is not None and not row.vnet and style is not cursor:
+                style = hit if self.match.start <= row.start + at < self.match.stop else style
             if low <= at < high - 1:
                 joined = lit
             pieces += [
@@ -197,12 +183,28 @@ class BytesView(ScrollView, can_focus=True):
         total = len(self.net_header) + len(self.data)
         if not total:
             return
-        self._at = min(max(at, 0), total - 1)
-        self._reveal(self._row_of(self._at))
+        self._at, self.match = min(max(at, 0), total - 1), None
+        self.reveal(self._row_of(self._at))
         self.refresh()
         head = len(self.net_header)
         vnet = self._at < head
         self.post_message(self.Chosen(vnet, self._at if vnet else self._at - head))
+
+    def seek(self, pattern: Pattern, step: int, from_start: bool = False) -> bool:
+        """Light up the next bytes of the frame that match and go there; whether there are any."""
+        head = len(self.net_header)
+        at = self._at - head
+        if from_start:
+            found = pattern.in_bytes(self.data)
+        elif step > 0:
+            found = pattern.in_bytes(self.data, max(at + 1, 0))
+        else:
+            found = pattern.last_in_bytes(self.data, at)
+        if found is None:
+            return False
+        self._go(head + found[0])
+        self.match = Span(False, *found)
+        return True
 
     def action_move(self, step: int) -> None:
         self._go(self._at + step)
@@ -214,7 +216,7 @@ class BytesView(ScrollView, can_focus=True):
         self._go(0 if way < 0 else len(self.net_header) + len(self.data) - 1)
 
     def on_click(self, event: events.Click) -> None:
-        index = self.scroll_offset.y + event.y - self.HEAD
+        index = self.top + event.y - self.HEAD
         if event.y < self.HEAD or index >= len(self._rows):
             return
         row, each = self._rows[index], self._each
@@ -229,13 +231,3 @@ class BytesView(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._lay_out()
-
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        super().watch_scroll_y(old, new)
-        self.refresh()
-
-    def on_focus(self) -> None:
-        self.refresh()
-
-    def on_blur(self) -> None:
-        self.refresh()

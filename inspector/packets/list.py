@@ -1,33 +1,44 @@
-"""The packet list: one line per packet that is kept, of which only those in sight are ever made."""
+"""The packet list: one line per packet that is shown, of which only those in sight are ever made."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from capture.columns import Summary, summary
+from capture.columns import Summary
+from capture.view import FrameView, Shown
 from inspector.numbers import count
-from inspector.packets.rows import Column, Line, columns, cut, line, middle
+from inspector.packets.cells import cells, headings
+from inspector.packets.colours import SLOW_NS, trouble
+from inspector.packets.facts import Facts
+from inspector.packets.rows import (
+    COLUMNS,
+    DEFAULT,
+    TIME_FORMATS,
+    UNSORTED,
+    Layout,
+    Packet,
+    lay_out,
+    texts,
+)
+from inspector.packets.viewer import Viewer
 from inspector.sanitise import clean
-from inspector.theme import palette
-from inspector.widgets.pane import Ink, Piece, title
+from inspector.widgets.pane import Ink, Piece, ScrollPane, title
 from inspector.widgets.pane import line as strip
 
 if TYPE_CHECKING:
+    from capture.passes import Matcher
     from inspector.session import Session
 
-_SUMMARIES = 4096
 
-
-class PacketList(ScrollView, can_focus=True):
+class PacketList(ScrollPane, can_focus=True):
     """Line 0 is the title, line 1 the headings; both stay while the rest scrolls.
 
     While it follows, the newest packet stays in sight; moving the cursor stops that, so that nothing
@@ -35,15 +46,26 @@ class PacketList(ScrollView, can_focus=True):
     """
 
     BINDING_GROUP_TITLE = "Packet list"
-    ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", id="packets.up", show=False, tooltip="The packet before"),
         Binding("down,j", "move(1)", "down", id="packets.down", show=False, tooltip="The next packet"),
         Binding("pageup", "page(-1)", "page up", id="packets.page_up", show=False, tooltip="A page back"),
         Binding("pagedown", "page(1)", "page down", id="packets.page_down", show=False, tooltip="A page on"),
-        Binding("home,g", "end(-1)", "first", id="packets.first", show=False, tooltip="The oldest kept"),
-        Binding("end,G", "end(1)", "last", id="packets.last", show=False, tooltip="The newest"),
-    ]
+        Binding("home,g", "end(-1)", "first", id="packets.first", show=False, tooltip="The first line"),
+        Binding("end,G", "end(1)", "last", id="packets.last", show=False, tooltip="The last line"),
+        Binding("m", "mark", "mark", id="packets.mark", tooltip="Mark the packet, or take its mark away"),
+        Binding("M", "next_mark(1)", "next mark", id="packets.next_mark", show=False,
+                tooltip="The next marked packet, round the end"),
+        Binding("o", "order", "order", id="packets.order", tooltip="Choose the column to order by"),
+        Binding("left", "choose(-1)", "column before", id="packets.column_before", show=False,
+                tooltip="While a column is chosen: the one before"),
+        Binding("right", "choose(1)", "next column", id="packets.column_next", show=False,
+                tooltip="While a column is chosen: the next one"),
+        Binding("enter", "chosen", "order by it", id="packets.column_take", show=False,
+                tooltip="While a column is chosen: order by it"),
+        Binding("escape", "stop_choosing", "as it was", id="packets.column_leave", show=False,
+                tooltip="While a column is chosen: leave the order as it is"),
+    ]  # fmt: skip
     HEAD = 2
 
     cursor: reactive[int | None] = reactive(None, repaint=False)
@@ -55,231 +77,381 @@ class PacketList(ScrollView, can_focus=True):
             super().__init__()
             self.number = number
 
+    class Changed(Message):
+        """There is another picture: more or other packets, or a filter has come further."""
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PacketList.Changed)
+
+    class Ready(Message):
+        """The thread of the view has something new. `wrong` says in one line what went wrong, if anything."""
+
+        def __init__(self, wrong: str = "") -> None:
+            super().__init__()
+            self.wrong = wrong
+
+        def can_replace(self, message: Message) -> bool:
+            return isinstance(message, PacketList.Ready) and not self.wrong
+
     def __init__(self, session: Session, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.session = session
+        self.view = FrameView(session.frames)
         self.follow = True
-        self._first = 1
-        self._last = 0
-        self._zero: int | None = None
-        self._summaries: OrderedDict[int, Summary] = OrderedDict()
-        self._address = 15
-        self._time = 10
-        self._columns: tuple[Column, ...] = ()
-        self._lines: dict[int, Line] = {}
-        self._ink: Ink | None = None
+        self.slow_ns = SLOW_NS
+        self.time_format = TIME_FORMATS[0]
+        self.failure = ""  #: why the last filter could not be used, in one line
+        self.shown = Shown(1, 0, range(0))
+        self._viewer = Viewer(self.view, self._ready, self._ready)
+        self._wanted: tuple[str, ...] | None = None
+        self._facts = Facts(session)
+        self._seen: dict[str, int] = {}
+        self._layout = Layout(())
+        self._lines: dict[int, tuple[Packet, dict[str, str]]] = {}
+        self._choosing: str | None = None
+        self._numbers: list[int] = []  # these are of the picture being painted, looked up once for all lines
+        self._marked: frozenset[int] = frozenset()
+        self._focused = False
+        self._width = 0
+
+    def on_unmount(self) -> None:
+        self._viewer.close()
 
     # what is there
 
     def grow(self) -> None:
-        """Take in what the store has now."""
-        store = self.session.frames
-        first, last = store.first, store.last
-        if (first, last) == (self._first, self._last):
-            return
-        gone = first - self._first
-        self._first, self._last = first, last
-        if self._zero is None and last >= first:
-            self._zero = int(store.rows(first, first + 1)["time"][0])
-        self.virtual_size = Size(self.scrollable_content_region.width, self.HEAD + max(last - first + 1, 0))
-        if self.follow:
-            self._to_end()
-        elif gone > 0:
-            self.scroll_to(y=max(self.scroll_offset.y - gone, 0), animate=False, force=True, immediate=True)
-        if self.cursor is None and last >= first:
-            self._set(last)
+        """Take in what the store has now: at once, or on the view's thread if it has a filter or an order."""
+        self._facts.begin()
+        if not self.view.plain:
+            self._viewer.wake(self.session.settled)
+        self._take()
+
+    def set_filter(self, wanted: Matcher | None) -> None:
+        """Show what matches; None shows all. What is shown stays until the new picture is whole."""
+        self.failure = ""
+        self.view.set_filter(wanted)
+        self._asked()
+
+    def set_sort(self, column: str | None, descending: bool = False) -> None:
+        """Order by a column; None or "number" is the order of the capture. ValueError for one of no order."""
+        if column is not None and (column not in COLUMNS or column in UNSORTED):
+            raise ValueError(f"packets cannot be ordered by {column}")
+        if column not in (None, "number"):
+            self.follow = False
+        self.view.set_sort(column, descending)
+        self._asked()
+
+    def _asked(self) -> None:
+        if not self.view.plain:
+            self._viewer.wake(self.session.settled, urgent=True)
+        self._take()
         self.refresh()
 
-    def _to_end(self) -> None:
-        self.scroll_to(y=self.max_scroll_y, animate=False, force=True, immediate=True)
+    def _ready(self, wrong: str = "") -> None:
+        """Called by the view's thread."""
+        self.post_message(self.Ready(wrong))
+
+    def on_packet_list_ready(self, event: Ready) -> None:
+        event.stop()
+        self.failure = event.wrong or self.failure
+        self._take()
+
+    def _take(self) -> None:
+        """Show the view's newest picture; the line that is read stays where it is."""
+        before, after = self.shown, self.view.shown
+        if _same(before, after):
+            return
+        cursor, top = self.cursor, self.top
+        at = before.position(cursor) if cursor is not None and before.keys is not None else None
+        held = at if at is not None and top <= at < top + self.room else top
+        number = before.number(held) if held < len(before) else None
+        self.shown = after
+        self.set_lines(len(after))
+        if _order(before) != _order(after):
+            self._reveal_nearest()
+        elif self.follow:
+            self._to_newest()
+        elif number is not None and (place := after.nearest(number)) is not None and place != held:
+            self.scroll_to_line(top + place - held)
+        if self.cursor is None and len(after):
+            self.cursor = after.number(len(after) - 1)
+        self.refresh()
+        self.post_message(self.Changed())
+
+    def _reveal_nearest(self) -> None:
+        """Another filter or order has come: find the cursor again, or what is nearest to it."""
+        if self.follow:
+            self._to_newest()
+        elif self.cursor is not None and (at := self.shown.nearest(self.cursor)) is not None:
+            self.cursor = self.shown.number(at)
+            self.scroll_to_line(at - self.room // 2)
+
+    def _to_newest(self) -> None:
+        self.scroll_to_line(0 if self.shown.descending else max(len(self.shown) - self.room, 0))
+
+    def set_notes(self, notes: Mapping[int, int]) -> None:
+        """Bits of `capture.expert.NOTES` by packet number, of those packets that have any."""
+        self._facts.notes = notes
+        self.refresh()
+
+    # what lines say
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that were chosen, or those shown where nobody chose."""
+        return self._wanted or tuple(column.name for column in self._layout.columns)
+
+    def set_columns(self, names: Sequence[str] | None) -> None:
+        """Show these, in this order; None: what suits the width. ValueError names one that there is not."""
+        for name in names or ():
+            if name not in COLUMNS:
+                raise ValueError(f"there is no column {name}")
+        self._wanted = tuple(dict.fromkeys(names)) if names else None
+        self.refresh()
+
+    def set_time_format(self, name: str) -> None:
+        """How the time column tells the time: one of `TIME_FORMATS`. ValueError else."""
+        if name not in TIME_FORMATS:
+            raise ValueError(f"there is no time format {name}; there are {', '.join(TIME_FORMATS)}")
+        self.time_format = name
+        self._seen.pop("time", None)
+        self.refresh()
 
     def summary(self, number: int, data: bytes | None = None) -> Summary:
-        """What the line of a packet says; remembered for those lately in sight."""
-        known = self._summaries.get(number)
-        if known is None:
-            known = summary(self.session.frames.frame(number).data if data is None else data)
-            self._summaries[number] = known
-            if len(self._summaries) > _SUMMARIES:
-                self._summaries.popitem(last=False)
-        return known
+        """What the line of a packet says."""
+        return self._facts.summary(number, data)
 
-    def _prepare(self, top: int, stop: int) -> None:
-        """Make the lines of packets top..stop-1."""
-        store = self.session.frames
-        rows = store.rows(max(top - 1, 1), stop)
-        missing = [int(n) for n in rows["number"].tolist() if n not in self._summaries]
-        if missing:
-            for number, data in zip(
-                range(missing[0], missing[-1] + 1), store.payloads(missing[0], missing[-1] + 1), strict=False
-            ):
-                self.summary(number, data)
+    def prepare(self) -> None:
+        shown, top = self.shown, self.top
+        numbers = self._numbers = shown.lines(top, top + self.room)
+        self._inks, self._focused = self.ink, self.has_focus
+        marks = self.view.marks
+        found = np.take(marks, marks.searchsorted(numbers), mode="clip").tolist() if len(marks) else ()
+        self._marked = frozenset(found)
+        above = shown.number(top - 1) if 0 < top <= len(shown) else None
+        names = self._wanted or DEFAULT
         self._lines = {}
-        before: int | None = None
-        for row in rows:
-            number = int(row["number"])
-            if number >= top:
-                name = clean(self.session.queue_name(int(row["origin_queue"])))
-                self._lines[number] = line(row, self.summary(number), self._zero or 0, before, name)
-            before = int(row["time"])
-        for made in self._lines.values():
-            longest = max(len(made.texts["source"]), len(made.texts["destination"]))
-            self._address = max(self._address, longest)
-            self._time = max(self._time, len(made.texts["time"]))
+        for packet in self._facts.packets(numbers, above):
+            made = texts(packet, names, self.time_format)
+            self._lines[packet.number] = packet, made
+            for name, text in made.items():
+                if len(text) > self._seen.get(name, 0):
+                    self._seen[name] = len(text)
+        self._seen["number"] = len(str(shown.last))
+        self._width = self.scrollable_content_region.width
+        order = (shown.column or ("number" if shown.descending else None), shown.descending)
+        self._layout = lay_out(self._width, self._wanted, self._seen, order, self.time_format)
 
     # the picture
 
-    @property
-    def ink(self) -> Ink:
-        colours = palette(self.app)
-        if self._ink is None or self._ink.palette is not colours:
-            self._ink = Ink(colours)
-        return self._ink
-
-    def render_lines(self, crop: object) -> list[Strip]:
-        top = self._first + self.scroll_offset.y
-        self._prepare(top, min(top + self.size.height - self.HEAD, self._last + 1))
-        width = self.scrollable_content_region.width
-        self._columns = columns(width, len(str(self._last)), self._address, self._time)
-        return super().render_lines(crop)  # type: ignore[arg-type]
-
     def render_line(self, y: int) -> Strip:
-        width, ink = self.scrollable_content_region.width, self.ink
+        width, ink = self._width, self._inks
         if y == 0:
-            return title(ink, width, "packets", self._about(ink), self.has_focus)
+            return title(ink, width, "packets", self._about(ink), self._focused)
         if y == 1:
-            return strip(width, [(" ", ink("muted")), (self._headings(), ink("muted"))], ink("muted"))
-        number = self._first + self.scroll_offset.y + y - self.HEAD
-        made = self._lines.get(number)
+            return strip(width, headings(ink, self._layout, self._choosing), ink("muted"))
+        if y - self.HEAD >= len(self._numbers):
+            return strip(width, [(self._nothing() if y == self.HEAD else "", ink("muted"))], ink("text"))
+        made = self._lines.get(self._numbers[y - self.HEAD])
         if made is None:
-            words = "   no packet yet: nothing has crossed the rings since this began"
-            empty = words if y == self.HEAD and self._last < self._first else ""
-            return strip(width, [(empty, ink("muted"))], ink("text"))
-        return self._strip(made, width)
+            return strip(width, [("   no longer kept", ink("muted"))], ink("text"))
+        return self._line(*made)
+
+    def _line(self, packet: Packet, made: Mapping[str, str]) -> Strip:
+        chosen = packet.number == self.cursor
+        edge = "●" if packet.number in self._marked else "▌" if chosen and self._focused else " "
+        wrong = trouble(packet, self.slow_ns)
+        ink, ground = self._inks, "selected" if chosen else "surface"
+        pieces = cells(ink, self._layout, packet, made, edge, wrong, ground)
+        return strip(self._width, pieces, ink("text", ground))
+
+    def _nothing(self) -> str:
+        if len(self.session.frames) and self.view.filter is not None:
+            return f"   none of {count(len(self.session.frames))} packets matches the filter"
+        return "   no packet yet: nothing has crossed the rings since this began"
 
     def _about(self, ink: Ink) -> list[Piece]:
-        muted = ink("muted", "panel")
-        kept = max(self._last - self._first + 1, 0)
-        pieces: list[Piece] = [(f"{count(kept)} kept", muted)]
-        if self._first > 1 and kept:
-            pieces.append((f" · {count(self._first - 1)} older ones gone", muted))
-        if self.follow:
-            pieces.append((" · following", ink("used", "panel")))
+        muted, shown = ink("muted", "panel"), self.shown
+        kept = max(shown.last - shown.first + 1, 0)
+        if self._choosing is not None:
+            words = " order by it: ← → chooses · enter takes it · o turns it round · esc"
+            return [(words, ink("accent", "panel"))]
+        said: list[Piece] = []
+        if self.failure:
+            said.append((clean(self.failure), ink("fault", "panel")))
+        if shown.filter_text:
+            share = f" ({len(shown) / kept:.1%})" if kept else ""
+            said.append((f"{count(len(shown))} shown{share} of {count(kept)} kept", ink("text", "panel")))
         else:
-            pieces.append((" · f follows the newest", muted))
+            said.append((f"{count(kept)} kept", muted))
+        if not shown.complete:
+            doing = "filtering" if self.view.filter is not None else "ordering"
+            said.append((f"{doing} {shown.progress:.0%}", ink("accent", "panel")))
+        if shown.first > 1 and kept:
+            said.append((f"{count(shown.first - 1)} older ones gone", muted))
+        if len(marks := self.view.marks):
+            said.append((f"● {count(len(marks))} marked", ink("available", "panel")))
+        if left := self._layout.left_out:
+            words = f"no room for {left} column{'s' if left > 1 else ''}"
+            said.append((words, ink("flux", "panel")))
+        if self.follow:
+            said.append(("following", ink("used", "panel")))
+        elif shown.column is None:
+            said.append(("f follows the newest", muted))
+        pieces = said[:1]
+        for text, style in said[1:]:
+            pieces += [(" ", muted), (f"· {text}", style)]
         return pieces
-
-    def _headings(self) -> str:
-        return " ".join(
-            c.heading.rjust(c.width) if c.right else c.heading.ljust(c.width) for c in self._columns
-        )
-
-    def _strip(self, made: Line, width: int) -> Strip:
-        ink = self.ink
-        chosen = made.number == self.cursor
-        ground = "selected" if chosen else "surface"
-        pieces: list[Piece] = [("▌" if chosen and self.has_focus else " ", ink("accent", ground))]
-        for column in self._columns:
-            text = made.texts[column.name]
-            text = middle(text, column.width) if column.name in _ADDRESSES else cut(text, column.width)
-            text = text.rjust(column.width) if column.right else text.ljust(column.width)
-            style = ink(_MEANINGS.get(column.name, "text"), ground)
-            if column.name == "queue":
-                style = ink("driver" if made.to_device else "device", ground)
-            elif made.bad and column.name in ("protocol", "info"):
-                style = ink("fault", ground)
-            pieces += [(text, style), (" ", ink("text", ground))]
-        return strip(width, pieces, ink("text", ground))
-
-    # moving
 
     def watch_cursor(self, number: int | None) -> None:
         if number is not None:
             self.refresh()
             self.post_message(self.Chosen(number))
 
-    def _set(self, number: int) -> None:
-        if self._last >= self._first:
-            self.cursor = min(max(number, self._first), self._last)
+    def go(self, number: int) -> bool:
+        """Put the cursor on a packet and bring it into sight; following ends.
 
-    def go(self, number: int) -> None:
-        """Put the cursor on a packet and bring it into sight; following ends."""
+        Where the packet is not shown the cursor goes to the nearest that is, and the answer is False.
+        """
         self.grow()
+        at = self.shown.nearest(number)
+        if at is None:
+            return False
+        self._go_to(at)
+        return self.cursor == number
+
+    def _go_to(self, line: int) -> None:
         self.follow = False
-        self._set(number)
-        self._reveal()
+        if len(self.shown):
+            line = min(max(line, 0), len(self.shown) - 1)
+            self.cursor = self.shown.number(line)
+            self.reveal(line)
 
-    def _reveal(self) -> None:
-        if self.cursor is None:
-            return
-        at, height = self.cursor - self._first, max(self.size.height - self.HEAD, 1)
-        top = self.scroll_offset.y
-        if not top <= at < top + height:
-            far = at < top - height or at >= top + 2 * height
-            wanted = at - height // 2 if far else at if at < top else at - height + 1
-            self.scroll_to(y=max(wanted, 0), animate=False, force=True, immediate=True)
-        self.refresh()
-
-    def _visible(self) -> tuple[int, int]:
-        top = self._first + self.scroll_offset.y
-        return top, min(top + max(self.size.height - self.HEAD, 1) - 1, self._last)
+    def in_sight(self) -> tuple[int, int]:
+        """The first and the last line in sight; the last is below the first where there is none."""
+        return self.top, min(self.top + self.room, len(self.shown)) - 1
 
     def action_move(self, step: int) -> None:
-        first, last = self._visible()
-        if self.cursor is None or not first <= self.cursor <= last:
-            self.go(last if step < 0 or self.follow else first)
+        first, last = self.in_sight()
+        at = self.shown.position(self.cursor) if self.cursor is not None else None
+        if at is None or not first <= at <= last:
+            self._go_to(last if step < 0 or self.follow else first)
         else:
-            self.go(self.cursor + step)
+            self._go_to(at + step)
 
     def action_page(self, step: int) -> None:
-        height = max(self.size.height - self.HEAD - 1, 1)
-        self.go((self.cursor or self._last) + step * height)
+        at = self.shown.nearest(self.cursor) if self.cursor is not None else None
+        self._go_to((len(self.shown) - 1 if at is None else at) + step * max(self.room - 1, 1))
 
     def action_end(self, way: int) -> None:
-        self.go(self._first if way < 0 else self._last)
+        self._go_to(0 if way < 0 else len(self.shown) - 1)
 
     def toggle_follow(self) -> bool:
-        """Follow the newest or stop; whether it follows now."""
-        self.follow = not self.follow
-        if self.follow:
-            self._set(self._last)
-            self._to_end()
+        """Follow the newest or stop; whether it follows now: only the capture's order has a newest end."""
+        self.follow = not self.follow and self.view.column is None
+        if self.follow and len(self.shown):
+            self.cursor = self.shown.number(0 if self.shown.descending else len(self.shown) - 1)
+            self._to_newest()
         self.refresh()
         return self.follow
 
+    # marks and order
+
+    def action_mark(self) -> None:
+        if self.cursor is not None:
+            self.view.mark(self.cursor)
+            self.refresh()
+            self.post_message(self.Changed())
+
+    def action_next_mark(self, step: int) -> None:
+        self.next_mark(step)
+
+    def next_mark(self, step: int = 1) -> int | None:
+        """Go to the next marked packet that is shown, or to the one before; its number, None without any."""
+        number = self.view.next_mark(self.cursor or 0, step)
+        if number is not None:
+            self.go(number)
+        return number
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("choose", "chosen", "stop_choosing"):
+            return self._choosing is not None
+        return True
+
+    def action_order(self) -> None:
+        """Choose a column in the headings; the second time, order by it or turn the order round."""
+        if self._choosing is not None:
+            self.order_by(self._choosing)
+            return
+        self._choosing = self.view.column or "number"
+        self.action_choose(0)
+
+    def _sortable(self) -> list[str]:
+        return [column.name for column in self._layout.columns if column.name not in UNSORTED]
+
+    def action_choose(self, step: int) -> None:
+        names = self._sortable()
+        if not names:
+            self._choosing = None
+            return
+        at = names.index(self._choosing) if self._choosing in names else 0
+        self._choosing = names[(at + step) % len(names)]
+        self.refresh_bindings()
+        self.refresh()
+
+    def action_chosen(self) -> None:
+        if self._choosing is not None:
+            self.order_by(self._choosing)
+        self.action_stop_choosing()
+
+    def action_stop_choosing(self) -> None:
+        self._choosing = None
+        self.refresh_bindings()
+        self.refresh()
+
+    def order_by(self, name: str) -> None:
+        """Order by a column: ascending, then descending, then as captured again."""
+        if name in UNSORTED:
+            return
+        now, descending = self.view.column or "number", self.view.descending
+        if now != name:
+            self.set_sort(name, descending=False)
+        elif not descending:
+            self.set_sort(name, descending=True)
+        else:
+            self.set_sort(None)
+
+    # the mouse and the toolkit
+
     def on_click(self, event: events.Click) -> None:
-        at = self.scroll_offset.y + event.y - self.HEAD
-        if event.y >= self.HEAD and 0 <= at <= self._last - self._first:
-            self.go(self._first + at)
+        at = self.top + event.y - self.HEAD
+        if event.y == 1:
+            column = self._layout.at(event.x)
+            if column is not None:
+                self.order_by(column.name)
+        elif event.y >= self.HEAD and at < len(self.shown):
+            self._go_to(at)
 
     def on_mouse_scroll_up(self) -> None:
         self.follow = False
 
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        super().watch_scroll_y(old, new)
-        self.refresh()
-
     def on_resize(self) -> None:
-        self._address, self._time = 15, 10
-        self.virtual_size = Size(
-            self.scrollable_content_region.width, self.HEAD + max(self._last - self._first + 1, 0)
-        )
+        self._seen = {}
         if self.follow:
-            self.call_after_refresh(self._to_end)
-
-    def on_focus(self) -> None:
-        self.refresh()
+            self.call_after_refresh(self._to_newest)
 
     def on_blur(self) -> None:
-        self.refresh()
+        self._choosing = None
 
 
-_ADDRESSES = ("source", "destination")
-_MEANINGS = {
-    "number": "muted",
-    "time": "muted",
-    "delta": "muted",
-    "slot": "muted",
-    "chain": "muted",
-    "length": "muted",
-    "protocol": "strong",
-}
+def _same(one: Shown, other: Shown) -> bool:
+    """Whether two pictures have the same lines and say the same about them."""
+    ranges = isinstance(one.numbers, range) and isinstance(other.numbers, range)
+    if one.numbers is not other.numbers and not (ranges and one.numbers == other.numbers):
+        return False
+    said = [(*_order(each), each.first, each.last, each.complete, each.progress) for each in (one, other)]
+    return said[0] == said[1]
+
+
+def _order(shown: Shown) -> tuple[str, str | None, bool]:
+    return shown.filter_text, shown.column, shown.descending

@@ -1,70 +1,147 @@
-"""Finding a packet by what its line says or by bytes in it."""
+"""Finding: a word, a regular expression or bytes, in the lines shown, in the fields, in the bytes."""
 
 from __future__ import annotations
 
+import re
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from capture.columns import Summary, summaries
 from capture.store import FrameStore
+from capture.view import Shown
 
 _BATCH = 512
+_LENGTH = 1000  #: characters of what is looked for
+
+HINT = "a word · /a regular expression/ · bytes as 0x0a00 or 0a:00"
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Words to be found in a line, any case, or in the bytes; `0x...` and `aa:bb` are bytes alone."""
+    """What is looked for. `words` is for text, any case; None where only bytes were asked for."""
 
     text: str
-    needle: bytes
-    words: bool
+    words: re.Pattern[str] | None
+    octets: re.Pattern[bytes]
 
-    def matches(self, summary: Summary, data: bytes) -> bool:
-        if self.words and any(self.text in part.lower() for part in summary):
-            return True
-        return self.needle in data
+    def in_text(self, *texts: str) -> bool:
+        return self.words is not None and any(self.words.search(text) for text in texts)
+
+    def in_bytes(self, data: bytes, start: int = 0) -> tuple[int, int] | None:
+        """Where it first stands in `data` from `start` on, as (start, stop)."""
+        found = self.octets.search(data, start)
+        return (found.start(), found.end()) if found and found.end() > found.start() else None
+
+    def last_in_bytes(self, data: bytes, stop: int) -> tuple[int, int] | None:
+        """The last place that begins before `stop`."""
+        last = None
+        for found in self.octets.finditer(data):
+            if found.start() >= stop:
+                break
+            if found.end() > found.start():
+                last = (found.start(), found.end())
+        return last
 
 
 def parse(text: str) -> Pattern:
-    """The pattern that a user typed; ValueError with one line where the hexadecimal is not any."""
+    """The pattern that a user typed; ValueError with one line where it is none."""
     wanted = text.strip()
     if not wanted:
-        raise ValueError("give a word to look for, or bytes as 0x0a00")
+        raise ValueError("give a word to look for, /a regular expression/, or bytes as 0x0a00")
+    if len(wanted) > _LENGTH:
+        raise ValueError(f"{len(wanted)} characters are too many to look for; give at most {_LENGTH}")
     if wanted.lower().startswith("0x"):
-        digits = wanted[2:].replace(":", "").replace(" ", "")
-        try:
-            needle = bytes.fromhex(digits)
-        except ValueError:
-            raise ValueError(f"{wanted} is no row of bytes: give two hexadecimal digits for each") from None
-        if not needle:
-            raise ValueError("0x alone names no bytes")
-        return Pattern(wanted, needle, False)
-    return Pattern(wanted.lower(), wanted.encode(), True)
+        needle = _hexadecimal(wanted[2:], wanted)
+        return Pattern(wanted, None, re.compile(re.escape(needle), re.DOTALL))
+    if len(wanted) > 2 and wanted[0] == wanted[-1] == "/":
+        return _regular(wanted)
+    words = re.compile(re.escape(wanted), re.IGNORECASE)
+    octets = re.compile(re.escape(wanted.encode("utf-8", "replace")), re.IGNORECASE)
+    if re.fullmatch(r"[0-9a-fA-F]{2}(:[0-9a-fA-F]{2})+", wanted):  # a MAC address, or just bytes
+        octets = re.compile(re.escape(_hexadecimal(wanted, wanted)), re.DOTALL)
+    return Pattern(wanted, words, octets)
 
 
-def find(store: FrameStore, pattern: Pattern, start: int, step: int, stop: threading.Event) -> int | None:
-    """The nearest packet that matches, from `start` on in direction `step`, round the end once.
+def _hexadecimal(digits: str, wanted: str) -> bytes:
+    try:
+        needle = bytes.fromhex(digits.replace(":", "").replace(" ", ""))
+    except ValueError:
+        raise ValueError(f"{wanted} is no row of bytes: give two hexadecimal digits for each") from None
+    if not needle:
+        raise ValueError("0x alone names no bytes")
+    return needle
 
-    None where there is none, or when `stop` was set meanwhile.
+
+def _regular(wanted: str) -> Pattern:
+    inner = wanted[1:-1]
+    try:
+        words = re.compile(inner, re.IGNORECASE)
+        octets = re.compile(inner.encode("utf-8", "replace"), re.IGNORECASE | re.DOTALL)
+    except (re.error, ValueError, OverflowError, RecursionError) as error:
+        raise ValueError(f"{wanted} is no regular expression: {error}") from None
+    return Pattern(wanted, words, octets)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A packet that has it; `wrapped`: the search went past the end of the list and on from the other."""
+
+    number: int
+    wrapped: bool
+
+
+def find(
+    store: FrameStore,
+    shown: Shown,
+    pattern: Pattern,
+    position: int,
+    step: int,
+    stop: threading.Event,
+    tell: Callable[[float], None] = lambda _: None,
+) -> Found | None:
+    """The nearest line that matches, from `position` on in direction `step`, round the end once.
+
+    Only what the list shows is looked at, in its order. None where there is none, or `stop` was set.
+    `tell` is told the part that is done, 0 to 1.
     """
-    first, last = store.first, store.last
-    if last < first:
+    size = len(shown)
+    if not size:
         return None
-    start = min(max(start, first), last)
-    ranges = ((start, last + 1), (first, start)) if step > 0 else ((first, start + 1), (start + 1, last + 1))
-    for low, high in ranges:
-        edges = list(range(low, high, _BATCH))
+    position = min(max(position, 0), size)
+    if step > 0:
+        ranges = ((position, size, False), (0, position, True))
+    else:
+        ranges = ((0, min(position + 1, size), False), (min(position + 1, size), size, True))
+    done = 0
+    for low, high, wrapped in ranges:
+        edges = range(low, high, _BATCH)
         for edge in edges if step > 0 else reversed(edges):
             if stop.is_set():
                 return None
-            until = min(edge + _BATCH, high)
-            numbers = store.rows(edge, until)["number"].tolist()
-            data = store.payloads(edge, until)
-            hits = [
-                number
-                for number, summary, octets in zip(numbers, summaries(data), data, strict=False)
-                if pattern.matches(summary, octets)
-            ]
-            if hits:
-                return int(hits[0] if step > 0 else hits[-1])
+            numbers = shown.lines(edge, min(edge + _BATCH, high))
+            found = next(_matching(store, pattern, numbers if step > 0 else numbers[::-1]), None)
+            if found is not None:
+                return Found(found, wrapped)
+            done += len(numbers)
+            tell(done / size)
     return None
+
+
+def _matching(store: FrameStore, pattern: Pattern, numbers: list[int]) -> Iterator[int]:
+    """Those of these frames that match, in the order given."""
+    held: dict[int, bytes] = {}
+    for block in store.pick(np.asarray(numbers, np.int64)):
+        ends = block.offsets + block.rows["captured"].astype(np.int64)
+        for number, start, end in zip(
+            block.rows["number"].tolist(), block.offsets.tolist(), ends.tolist(), strict=True
+        ):
+            held[number] = bytes(block.data[start:end])
+    kept = [number for number in numbers if number in held]
+    data = [held[number] for number in kept]
+    lines: list[Summary] = summaries(data) if pattern.words is not None else []
+    for at, number in enumerate(kept):
+        if pattern.in_bytes(data[at]) or (lines and pattern.in_text(*lines[at])):
+            yield number

@@ -1,31 +1,48 @@
-"""The fields of one packet, layer by layer; the one chosen lights up in the bytes."""
+"""The fields of one packet, layer by layer; the one chosen lights up in the bytes.
+
+A value that is longer than its line goes on below, under where it began: nothing is cut while there is
+a line for it.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
 from textual.message import Message
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from capture.fields import Field
-from inspector.packets.rows import ELLIPSIS
+from inspector.packets.search import Pattern
 from inspector.sanitise import clean
-from inspector.theme import palette
-from inspector.widgets.pane import Ink, Piece, title
+from inspector.widgets.filling import parts
+from inspector.widgets.pane import Piece, ScrollPane, title
 from inspector.widgets.pane import line as strip
 
 Place = tuple[int, ...]  #: index at every depth
 
 
-class FieldTree(ScrollView, can_focus=True):
+class Shown(NamedTuple):
+    """A field that is in the tree now."""
+
+    place: Place
+    field: Field
+
+
+class Line(NamedTuple):
+    """One line: which of the shown fields, and which part of its value."""
+
+    at: int
+    part: str
+    first: bool
+
+
+class FieldTree(ScrollPane):
     """Which layers are open is remembered by their names from packet to packet."""
 
     BINDING_GROUP_TITLE = "Fields"
-    ALLOW_SELECT = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "up", id="fields.up", show=False, tooltip="The field above"),
         Binding("down,j", "move(1)", "down", id="fields.down", show=False, tooltip="The field below"),
@@ -37,7 +54,6 @@ class FieldTree(ScrollView, can_focus=True):
         Binding("right,l", "fold(True)", "open", id="fields.open", show=False, tooltip="Open a layer"),
         Binding("enter", "open_close", "open/close", id="fields.toggle", tooltip="Open or close a layer"),
     ]  # fmt: skip
-    HEAD = 1
 
     class Chosen(Message):
         """Another field is chosen."""
@@ -51,17 +67,11 @@ class FieldTree(ScrollView, can_focus=True):
         self.fields: tuple[Field, ...] = ()
         self.note = ""
         self._open: dict[tuple[str, ...], bool] = {}
-        self._shown: list[tuple[Place, Field]] = []
+        self._shown: list[Shown] = []
         self._widths: dict[Place, int] = {}  # of the names below a place
+        self._lines: list[Line] = []
+        self._firsts: list[int] = []  # the first line of every field shown
         self._at: Place = (0,)
-        self._ink: Ink | None = None
-
-    @property
-    def ink(self) -> Ink:
-        colours = palette(self.app)
-        if self._ink is None or self._ink.palette is not colours:
-            self._ink = Ink(colours)
-        return self._ink
 
     @property
     def chosen(self) -> Field | None:
@@ -94,12 +104,12 @@ class FieldTree(ScrollView, can_focus=True):
         return self._open.get(names, default)
 
     def _lay_out(self) -> None:
-        shown: list[tuple[Place, Field]] = []
+        shown: list[Shown] = []
 
         def walk(fields: tuple[Field, ...], above: Place) -> None:
             for index, field in enumerate(fields):
                 place = (*above, index)
-                shown.append((place, field))
+                shown.append(Shown(place, field))
                 if field.children and self.is_open(place):
                     walk(field.children, place)
 
@@ -109,52 +119,69 @@ class FieldTree(ScrollView, can_focus=True):
         for place, field in shown:
             wide = self._widths.get(place[:-1], 0)
             self._widths[place[:-1]] = max(wide, min(len(field.name), _NAME_MAX))
-        self.virtual_size = Size(self.scrollable_content_region.width, self.HEAD + len(shown))
+        self._break()
+
+    def _break(self) -> None:
+        """Break the values into lines of the width there is."""
+        width = self.scrollable_content_region.width
+        self._lines, self._firsts = [], []
+        for index, (place, field) in enumerate(self._shown):
+            self._firsts.append(len(self._lines))
+            room = width - self._indent(place, field)
+            found = parts(self._value(place, field), max(room, 8), _LINES if len(place) > 1 else 2)
+            self._lines += [Line(index, part, not at) for at, part in enumerate(found)]
+        self.set_lines(len(self._lines))
         self.refresh()
+
+    def _indent(self, place: Place, field: Field) -> int:
+        """Cells before the value: cursor, depth, sign, name and a gap."""
+        depth = len(place) - 1
+        name = len(field.name) if depth == 0 else max(self._widths.get(place[:-1], 0), len(field.name))
+        return 1 + 2 * depth + 2 + name + 2
+
+    @staticmethod
+    def _value(place: Place, field: Field) -> str:
+        text = clean(field.text)
+        return text if len(place) > 1 else text.removeprefix(clean(field.name)).strip()
 
     # the picture
 
     def render_line(self, y: int) -> Strip:
-        width, ink = self.scrollable_content_region.width, self.ink
+        width, ink = self.size.width, self.ink
         if y == 0:
             about: list[Piece] = [(self.note, ink("flux", "panel"))] if self.note else []
             return title(ink, width, "fields", about, self.has_focus)
-        index = self.scroll_offset.y + y - self.HEAD
-        if index >= len(self._shown):
+        at = self.top + y - self.HEAD
+        if at >= len(self._lines):
             return strip(width, [], ink("text"))
-        place, field = self._shown[index]
-        return strip(width, self._pieces(place, field, width), ink("text", self._ground(place)))
+        line = self._lines[at]
+        place, field = self._shown[line.at]
+        return strip(width, self._pieces(line, place, field), ink("text", self._ground(place)))
 
     def _ground(self, place: Place) -> str:
         return "selected" if place == self._at else "surface"
 
-    def _pieces(self, place: Place, field: Field, width: int) -> list[Piece]:
+    def _pieces(self, line: Line, place: Place, field: Field) -> list[Piece]:
         ink, ground = self.ink, self._ground(place)
         depth = len(place) - 1
-        sign = ("▾ " if self.is_open(place) else "▸ ") if field.children else "  "
         here = "▌" if place == self._at and self.has_focus else " "
-        name, text = clean(field.name), clean(field.text)
-        pieces: list[Piece] = [
-            (here, ink("accent", ground)),
-            ("  " * depth, ink("text", ground)),
-            (sign, ink("muted", ground)),
-        ]
-        used = sum(len(part) for part, _ in pieces)
+        bar: Piece = (here, ink("accent", ground))
+        value: Piece = (line.part, ink("muted" if depth == 0 else "text", ground))
+        indent = self._indent(place, field)
+        if not line.first:
+            return [bar, (" " * (indent - 1), ink("text", ground)), value]
+        sign = ("▾ " if self.is_open(place) else "▸ ") if field.children else "  "
+        pieces: list[Piece] = [bar, ("  " * depth + sign, ink("muted", ground))]
+        name = clean(field.name)
+        used = 1 + 2 * depth + 2
         if depth == 0:
             meaning = {"Ring": "used", "virtio-net": "used"}.get(name, "accent")
-            pieces.append((name, ink(meaning, ground, bold=True)))
-            tail = f"  {text.removeprefix(name).strip()}".rstrip()
+            style = ink(meaning, ground, bold=True)
+        elif depth > 1 and field.kind == "note" and field.name in ("driver", "device"):
+            style = ink(field.name, ground)
         else:
-            name = name.ljust(self._widths.get(place[:-1], 0))
-            pieces.append((name, ink("muted", ground)))
-            tail = f"  {text}" if text else ""
-        room = width - used - len(name)
-        if len(tail) > room > 0:
-            tail = tail[: room - 1] + ELLIPSIS
-        if depth > 1 and field.kind == "note" and field.name in ("driver", "device"):
-            pieces[-1] = (name, ink(field.name, ground))
-        pieces.append((tail, ink("muted", ground) if depth == 0 else ink("text", ground)))
-        return pieces
+            style = ink("muted", ground)
+        return [*pieces, (name.ljust(indent - used), style), value]
 
     # moving
 
@@ -165,11 +192,12 @@ class FieldTree(ScrollView, can_focus=True):
         if not self._shown:
             return
         index = min(max(index, 0), len(self._shown) - 1)
-        self._at = self._shown[index][0]
-        top, height = self.scroll_offset.y, max(self.size.height - self.HEAD, 1)
-        if not top <= index < top + height:
-            wanted = index if index < top else index - height + 1
-            self.scroll_to(y=wanted, animate=False, force=True, immediate=True)
+        self._at = self._shown[index].place
+        first = self._firsts[index]
+        last = self._firsts[index + 1] - 1 if index + 1 < len(self._firsts) else len(self._lines) - 1
+        if last >= self.top + self.room:
+            self.scroll_to_line(min(last - self.room + 1, first))
+        self.reveal(first)
         self._tell()
 
     def _tell(self) -> None:
@@ -178,20 +206,9 @@ class FieldTree(ScrollView, can_focus=True):
         if field is not None:
             self.post_message(self.Chosen(field))
 
-    def reveal(self, wanted: Field) -> None:
+    def reveal_field(self, wanted: Field) -> None:
         """Put the cursor on a field, opening what it stands in."""
-
-        def find(fields: tuple[Field, ...], above: Place) -> Place | None:
-            for index, field in enumerate(fields):
-                place = (*above, index)
-                if field is wanted:
-                    return place
-                below = find(field.children, place)
-                if below is not None:
-                    return below
-            return None
-
-        place = find(self.fields, ())
+        place = next((place for place, field in _walk(self.fields, ()) if field is wanted), None)
         if place is None:
             return
         for depth in range(1, len(place)):
@@ -199,6 +216,17 @@ class FieldTree(ScrollView, can_focus=True):
         self._at = place
         self._lay_out()
         self._go(self._index())
+
+    def seek(self, pattern: Pattern, step: int, from_start: bool = False) -> bool:
+        """Put the cursor on the next field that has it, closed layers included; whether there is one."""
+        every = list(_walk(self.fields, ()))
+        at = -1 if from_start else next((i for i, (place, _) in enumerate(every) if place == self._at), -1)
+        rest = every[at + 1 :] if step > 0 else every[: max(at, 0)][::-1]
+        for _, field in rest:
+            if pattern.in_text(field.name, field.text):
+                self.reveal_field(field)
+                return True
+        return False
 
     def action_move(self, step: int) -> None:
         self._go(self._index() + step)
@@ -226,28 +254,28 @@ class FieldTree(ScrollView, can_focus=True):
             self._go(self._index())
 
     def on_click(self, event: events.Click) -> None:
-        index = self.scroll_offset.y + event.y - self.HEAD
-        if event.y < self.HEAD or index >= len(self._shown):
+        at = self.top + event.y - self.HEAD
+        if event.y < self.HEAD or at >= len(self._lines):
             return
-        again = self._shown[index][0] == self._at
+        index = self._lines[at].at
+        again = self._shown[index].place == self._at
         self._go(index)
         sign = 1 + 2 * (len(self._at) - 1)
         if again or sign <= event.x < sign + 2:
             self.action_open_close()
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, self.HEAD + len(self._shown))
-
-    def watch_scroll_y(self, old: float, new: float) -> None:
-        super().watch_scroll_y(old, new)
-        self.refresh()
-
-    def on_focus(self) -> None:
-        self.refresh()
-
-    def on_blur(self) -> None:
-        self.refresh()
+        self._break()
 
 
-_NAME_MAX = 14
+def _walk(fields: tuple[Field, ...], above: Place) -> Iterator[tuple[Place, Field]]:
+    """Every field with its place, in the order in which the tree shows them."""
+    for index, field in enumerate(fields):
+        place = (*above, index)
+        yield place, field
+        yield from _walk(field.children, place)
+
+
+_NAME_MAX = 18
+_LINES = 12  #: of one value
 _CLOSED = ("Ethernet", "802.3", "Padding")

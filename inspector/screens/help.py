@@ -15,6 +15,7 @@ from textual.widgets import Static
 from dataplane.records import Owner
 from inspector.chrome import bindings_of
 from inspector.theme import GLYPHS, Palette, palette
+from inspector.view import Lists
 
 _LEGEND = (
     (Owner.FREE, "free", "nobody owns it; the driver may fill it"),
@@ -28,8 +29,7 @@ _INKS = {"flux": "flux", "fault": "fault"}
 
 
 def sections(app: Any, screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]]]:
-    """(title, bindings) for the app, a screen and the panes of that screen; nothing twice."""
-    yield "Everywhere", bindings_of(app)
+    """(title, bindings) for a screen, its panes and the app; nothing twice."""
     seen: set[type] = set()
     for node in (screen, *screen.query("*")):
         if type(node) in seen:
@@ -38,6 +38,7 @@ def sections(app: Any, screen: Screen[Any]) -> Iterator[tuple[str, list[Binding]
         bindings = bindings_of(node)
         if bindings:
             yield node.BINDING_GROUP_TITLE or type(node).__name__, bindings
+    yield "Everywhere", bindings_of(app)
 
 
 def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
@@ -45,6 +46,18 @@ def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
     text = Text()
     text.append("ringscope", inks.accent)
     text.append("  both sides of every virtqueue, live\n\n", inks.text)
+    if isinstance(screen, Lists):
+        _keys(text, app, screen, inks)
+        _filters(text, inks)
+    else:
+        _legend(text, inks)
+        _keys(text, app, screen, inks)
+    text.append("\nctrl+p", inks.accent)
+    text.append(" has every command by name, and the themes.", inks.text)
+    return text
+
+
+def _legend(text: Text, inks: Palette) -> None:
     text.append("A slot of a ring\n", inks.strong)
     for sign, word, meaning in _LEGEND:
         style = inks.owner(sign) if isinstance(sign, Owner) else getattr(inks, _INKS[sign])
@@ -54,8 +67,12 @@ def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
     text.append(" and ", inks.text)
     text.append("device", inks.device)
     text.append(" each have a colour: whoever wrote a thing gives it its own\n", inks.text)
+    text.append("\n")
+
+
+def _keys(text: Text, app: Any, screen: Screen[Any], inks: Palette) -> None:
     for title, bindings in sections(app, screen):
-        text.append(f"\n{title}\n", inks.strong)
+        text.append(f"{title}\n", inks.strong)
         for binding in bindings:
             keys = " ".join(
                 app.get_key_display(binding.with_key(key.strip())) for key in binding.key.split(",")
@@ -63,9 +80,49 @@ def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
             text.append(f"  {keys:<14}", inks.accent)
             text.append(f"{binding.description:<18}", inks.text)
             text.append(f"{binding.tooltip}\n", inks.muted)
-    text.append("\nctrl+p", inks.accent)
-    text.append(" has every command by name, and the themes.", inks.text)
-    return text
+        text.append("\n")
+
+
+_SEARCHING = (
+    ("word", "any case, in the lines of the packets shown and in their bytes"),
+    ("/a.c/", "a regular expression, any case"),
+    ("0x0a00", "bytes; aa:bb:cc finds bytes and addresses"),
+)
+_FILTERS = (
+    ("ip.addr == 10.0.0.0/8", "either address is in this network"),
+    ("tcp.flags.syn and not tcp.flags.ack", "connections that are opened"),
+    ('dns.qry.name contains "example"', "by a part of the name"),
+    ("udp.port in {53, 5353, 8000..8999}", "one of these, or between"),
+    ("latency > 100us", "buffers that the device held for long"),
+    ("vnet.gso_type != none and queue == 1", "ring facts that no other tool has"),
+)
+
+
+_PANES = """\
+  The pane with the focus is looked through first: from the fields the search goes through
+  the fields of this packet, from the bytes through its bytes, then on to the next packet.
+"""
+
+
+def _filters(text: Text, inks: Palette) -> None:
+    """What can be searched and filtered for, every field of a filter included."""
+    from capture.fieldtable import FIELDS
+
+    text.append("Search /\n", inks.strong)
+    for example, about in _SEARCHING:
+        text.append(f"  {example:<38}", inks.accent)
+        text.append(f"{about}\n", inks.muted)
+    text.append(_PANES, inks.text)
+    text.append("\nDisplay filter &\n", inks.strong)
+    for example, about in _FILTERS:
+        text.append(f"  {example:<38}", inks.accent)
+        text.append(f"{about}\n", inks.muted)
+    text.append("\nFields of a display filter\n", inks.strong)
+    for name, info in FIELDS.items():
+        values = f": {', '.join(info.names)}" if info.names and len(info.names) < 7 else ""
+        text.append(f"  {name:<30}", inks.accent)
+        text.append(f"{info.about}", inks.text)
+        text.append(f"{values}\n", inks.muted)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -83,5 +140,5 @@ class HelpScreen(ModalScreen[None]):
         inks = palette(self.app)
         with VerticalScroll(id="help") as body:
             body.border_title = "help"
-            body.border_subtitle = "esc close"
+            body.border_subtitle = "esc close · ↑ ↓ page up, page down"
             yield Static(page(self.app, self._of, inks.on(inks.surface)), markup=False)

@@ -1,7 +1,9 @@
-"""A pane: whole lines, of which only those that differ from the last picture are painted.
+"""Panes: whole lines, painted past the toolkit's cache of styled lines.
 
-`Ink` makes the styles of a theme once; `line` makes a full-width strip out of pieces. No pane has a
-border: a title line, a ground of its own and a gap do the same in fewer cells and less time.
+`Pane` shows a tick and paints only the lines that differ from the last picture; `ScrollPane` scrolls over
+any number of lines, of which those in sight are made. `Ink` makes the styles of a theme once; `line` makes
+a full-width strip out of pieces. No pane has a border: a title line, a ground of its own and a gap do the
+same in fewer cells and less time.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 from textual.filter import ANSIToTruecolor
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -127,10 +130,36 @@ def bands(rows: Sequence[int], width: int) -> list[Region]:
     return regions
 
 
-class Pane(Widget, can_focus=True):
-    """Keeps the tick it shows and the strips it made of it."""
+class Inked(Widget):
+    """A widget that paints whole strips in the inks of the app's theme.
+
+    It has no border, padding or opacity, so the toolkit's cache of styled lines would only cost time;
+    filters (NO_COLOR) are applied here, but for that of ANSI colours where there are none.
+    """
 
     ALLOW_SELECT = False
+    _ink: Ink | None = None
+
+    @property
+    def ink(self) -> Ink:
+        colours = palette(self.app)
+        if self._ink is None or self._ink.palette is not colours:
+            self._ink = Ink(colours)
+        return self._ink
+
+    def fitted(self, strips: list[Strip], crop: Region) -> list[Strip]:
+        """Strips of the widget's full width through the line filters, cut to the columns of `crop`."""
+        filters = [f for f in self.get_line_filters() if not isinstance(f, ANSIToTruecolor)]
+        for one in filters:
+            strips = [strip.apply_filter(one, self.background_colors[1]) for strip in strips]
+        if crop.x or crop.width != self.size.width:
+            strips = [strip.crop(crop.x, crop.right) for strip in strips]
+        return strips
+
+
+class Pane(Inked, can_focus=True):
+    """Keeps the tick it shows and the strips it made of it."""
+
     DEFAULT_CSS = "Pane { height: 1fr; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -139,14 +168,6 @@ class Pane(Widget, can_focus=True):
         self.selected = 0  #: index of the queue shown
         self.titled = True
         self._strips: list[Strip] = []
-        self._ink: Ink | None = None
-
-    @property
-    def ink(self) -> Ink:
-        colours = palette(self.app)
-        if self._ink is None or self._ink.palette is not colours:
-            self._ink = Ink(colours)
-        return self._ink
 
     def draw(self, width: int, height: int) -> list[Strip]:
         """At most `height` strips of `width` cells for what is shown now."""
@@ -173,21 +194,11 @@ class Pane(Widget, can_focus=True):
             self.refresh(*bands(changed, width))
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The strips as they are.
-
-        A pane has no border, padding or opacity, so the toolkit's cache of styled lines would only cost
-        time; filters (NO_COLOR) are applied here, but for that of ANSI colours where there are none.
-        """
         width = self.size.width
         strips = self._strips[crop.y : crop.bottom]
         if len(strips) < crop.height or strips[0].cell_length != width:
             strips = [Strip.blank(width, self.ink("text"))] * crop.height
-        filters = [f for f in self.get_line_filters() if not isinstance(f, ANSIToTruecolor)]
-        for one in filters:
-            strips = [strip.apply_filter(one, self.background_colors[1]) for strip in strips]
-        if crop.x or crop.width != width:
-            strips = [strip.crop(crop.x, crop.right) for strip in strips]
-        return strips
+        return self.fitted(strips, crop)
 
     def on_resize(self) -> None:
         self.redraw(everything=True)
@@ -203,3 +214,65 @@ class Pane(Widget, can_focus=True):
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self.redraw(everything=True))
+
+
+class ScrollPane(Inked, ScrollView, can_focus=True):
+    """Scrolls over `lines` lines under its first `HEAD`, which stay; any number of lines costs the same.
+
+    A subclass has `render_line(y)`, a strip of `size.width` cells for line y of the pane, and `prepare()`
+    for what is to be made once a picture.
+    """
+
+    HEAD = 1
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.lines = 0
+
+    @property
+    def room(self) -> int:
+        """Lines that are in sight below the head; at least 1."""
+        return max(self.size.height - self.HEAD, 1)
+
+    @property
+    def top(self) -> int:
+        """The first line in sight."""
+        return self.scroll_offset.y
+
+    def set_lines(self, count: int) -> None:
+        """How many lines there are below the head."""
+        self.lines = count
+        size = Size(self.scrollable_content_region.width, self.HEAD + count)
+        if size != self.virtual_size:
+            self.virtual_size = size
+
+    def reveal(self, line: int) -> None:
+        """Bring a line into sight: by as little as it takes, or to the middle where it is far away."""
+        top, room = self.top, self.room
+        if not top <= line < top + room:
+            far = line < top - room or line >= top + 2 * room
+            self.scroll_to_line(line - room // 2 if far else line if line < top else line - room + 1)
+        self.refresh()
+
+    def scroll_to_line(self, line: int) -> None:
+        """Make a line the first in sight, at once."""
+        self.scroll_to(y=max(line, 0), animate=False, force=True, immediate=True)
+
+    def prepare(self) -> None:
+        """Called once before the lines of a picture."""
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self.prepare()
+        return self.fitted([self.render_line(y) for y in range(crop.y, crop.bottom)], crop)
+
+    def on_resize(self) -> None:
+        self.set_lines(self.lines)
+
+    def on_focus(self) -> None:
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.refresh())

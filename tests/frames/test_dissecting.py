@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capture.dissect import Dissector
+from capture.dissection.headers import decode
 from capture.fields import Field, Tree, field_at, walk
-from capture.headers import decode
 from capture.play import load_mix
 
 FRAME = (
@@ -70,32 +70,34 @@ def test_layers_of_a_frame_and_its_net_header(asking: Asking) -> None:
     head = {field.name: (field.text, field.bit_start, field.bit_length) for field in tree.layers[0].children}
     assert head == {
         "flags": ("NEEDS_CSUM (0x1)", 0, 8),
-        "gso_type": ("TCPV4 (1)", 8, 8),
-        "hdr_len": ("66", 16, 16),
-        "gso_size": ("1448", 32, 16),
-        "csum_start": ("34", 48, 16),
-        "csum_offset": ("16", 64, 16),
-        "num_buffers": ("3", 80, 16),
+        "segmentation": ("TCPV4 (1)", 8, 8),
+        "header length": ("66 bytes", 16, 16),
+        "segment size": ("1448 bytes", 32, 16),
+        "checksum start": ("34", 48, 16),
+        "checksum offset": ("16", 64, 16),
+        "buffers": ("3", 80, 16),
     }
-    assert tree.layers[0].text == "TCPV4 segments of 1448, checksum at 34+16, 3 buffers"
+    assert tree.layers[0].text == (
+        "TCPV4 super-frame: segments of 1448 bytes, checksum at 34+16 left to the device, 3 buffers"
+    )
     assert {field.kind for _, field in walk(tree.layers[:1])} == {"vnet"}
     assert dissector.poll() == tree
     assert dissector.poll() is None
     ttl = field_at(tree.layers, 22 * 8)
     assert ttl is not None
-    assert (ttl.name, ttl.text) == ("ttl", "64")
-    first = field_at(tree.layers, 0, vnet=True)
+    assert (ttl.name, ttl.text, ttl.filter) == ("time to live", "64", "ip.ttl")
+    first = field_at(tree.layers, 7, vnet=True)
     assert first is not None
-    assert first.name == "flags"
+    assert (first.name, first.filter) == ("checksum is left to do", "vnet.needs_csum")
 
 
 def test_net_headers_of_other_lengths(asking: Asking) -> None:
     _, ask = asking()
-    assert [field.name for field in ask(1, FRAME, bytes(10)).layers[0].children][-1] == "csum_offset"
+    assert [field.name for field in ask(1, FRAME, bytes(10)).layers[0].children][-1] == "checksum offset"
     assert [field.name for field in ask(2, FRAME, bytes(20)).layers[0].children][-3:] == [
-        "hash_value",
-        "hash_report",
-        "padding_reserved",
+        "hash value",
+        "hash report",
+        "padding reserved",
     ]
 
 
@@ -126,7 +128,9 @@ def test_a_frame_that_kills_the_worker(asking: Asking) -> None:
 
 
 def test_a_frame_that_takes_all_the_cpu(asking: Asking) -> None:
-    _, ask = asking("from capture.worker import _allow_cpu;" + READY + "_allow_cpu()\nwhile True: pass", 60)
+    _, ask = asking(
+        "from capture.dissection.worker import _allow_cpu;" + READY + "_allow_cpu()\nwhile True: pass", 60
+    )
     assert ask(1).reason == "the decoder was killed by SIGXCPU on this frame"
 
 
@@ -139,8 +143,8 @@ def test_nonsense_and_endless_answers(asking: Asking) -> None:
     for answer in (
         b"no json",
         b"[]",
-        b'{"layers": [["a", "b", 0, 8, "odd", []]]}',
-        b'{"layers": [["a", "b", -1, 8, "field", []]]}',
+        b'{"layers": [["a", "b", 0, 8, "odd", [], ""]]}',
+        b'{"layers": [["a", "b", -1, 8, "field", [], ""]]}',
     ):
         _, ask = asking(READY + f"f.write({answer!r} + b'\\n'); f.flush(); f.readline()")
         assert ask(1).reason == "the decoder answered with nonsense"
@@ -167,6 +171,29 @@ def test_a_worker_that_ended_between_two_frames_is_replaced(asking: Asking) -> N
     os.kill(worker.process.pid, 9)
     os.waitid(os.P_PID, worker.process.pid, os.WEXITED | os.WNOWAIT)
     assert ask(2).reason == ""
+
+
+def test_workers_that_had_to_be_replaced_are_counted(asking: Asking) -> None:
+    dissector, ask = asking(READY + "os.kill(os.getpid(), signal.SIGSEGV)")
+    assert dissector.restarts == 0
+    for number in range(3):
+        ask(number, FRAME + bytes([number]))
+    assert dissector.restarts == 3
+    ask(9, FRAME + bytes([1]))  # refused before: asked no worker
+    assert dissector.restarts == 3
+
+
+def test_a_tree_here_and_now() -> None:
+    dissector = Dissector()
+    tree = dissector.dissect(5, FRAME)
+    assert (tree.number, tree.reason) == (5, "")
+    assert names(tree) == ["Ethernet", "IP", "UDP", "Raw"]
+    worker = dissector._worker
+    assert worker is not None
+    dissector.close()
+    assert worker.process.returncode is not None
+    with pytest.raises(RuntimeError, match="the dissector is closed"):
+        dissector.dissect(6, FRAME)
 
 
 def test_only_the_newest_request_is_answered(asking: Asking) -> None:
@@ -203,7 +230,7 @@ def test_close_while_the_worker_hangs(asking: Asking) -> None:
 
 def test_the_worker_has_limits() -> None:
     code = (
-        "import resource as r, socket; from capture import worker\n"
+        "import resource as r, socket; from capture.dissection import worker\n"
         "ours, theirs = socket.socketpair(); ours.shutdown(socket.SHUT_WR)\n"
         "worker.main([str(theirs.detach())])\n"
         "print(*[r.getrlimit(which)[0] for which in (r.RLIMIT_AS, r.RLIMIT_NOFILE, r.RLIMIT_CORE)])"

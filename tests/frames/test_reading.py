@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from capture.files.opened import NO_QUEUE, WAY_UNKNOWN, Reader, load
 from capture.frame import TO_DEVICE, TO_DRIVER
 from capture.pcap import LENGTH_MAX, CaptureError, Packet, read_pcap
 from capture.pcapng import read_pcapng
@@ -169,6 +172,143 @@ def test_damage_never_surprises(whole: bytes, changes: list[tuple[int, int]]) ->
             assert len(one.data) <= LENGTH_MAX
     except CaptureError as why:
         assert "\n" not in str(why)
+
+
+Taken = tuple[int, int, bytes, int, int]
+
+
+def in_python(data: bytes) -> tuple[list[Taken], str]:
+    """Times, lengths, bytes, directions and queues of a file's packets, and what is wrong with it."""
+    taken: list[Taken] = []
+    try:
+        for one in read(io.BytesIO(data)):
+            way = WAY_UNKNOWN if one.direction is None else one.direction
+            queue = NO_QUEUE if one.queue is None else min(one.queue, NO_QUEUE)
+            time = min(max(one.time, 0), (1 << 64) - 1)
+            taken.append((time, one.length, one.data, way, queue))
+    except CaptureError as why:
+        return taken, str(why)
+    return taken, ""
+
+
+def by_the_batch(data: bytes) -> tuple[list[Taken], str]:
+    """The same from the reader that takes runs of packets in C."""
+    taken: list[Taken] = []
+    try:
+        reader = Reader(io.BytesIO(data))
+    except CaptureError as why:
+        return taken, str(why)
+    for block in reader:
+        for row, at in zip(block.rows, block.offsets.tolist(), strict=True):
+            raw = bytes(block.data[at : at + int(row["captured"])])
+            taken.append(
+                (int(row["time"]), int(row["length"]), raw, int(row["direction"]), int(row["origin_queue"]))
+            )
+    return taken, "".join(reader.warnings).removesuffix("; what stands before it is used")
+
+
+@pytest.mark.parametrize("whole", [*(pcap(o, m) for o, m, _ in MAGICS), pcapng("<"), pcapng(">")])
+def test_by_the_batch_the_same_is_read(whole: bytes) -> None:
+    for size in range(len(whole) + 1):
+        assert by_the_batch(whole[:size]) == in_python(whole[:size])
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from([pcap("<"), pcap(">"), pcapng("<") * 2, pcapng(">"), pcapng("<") + pcapng(">")]),
+    st.lists(st.tuples(st.integers(0, 800), st.integers(0, 255)), max_size=4),
+)
+def test_damage_is_the_same_by_the_batch(whole: bytes, changes: list[tuple[int, int]]) -> None:
+    data = bytearray(whole)
+    for at, value in changes:
+        data[at % len(data)] = value
+    assert by_the_batch(bytes(data)) == in_python(bytes(data))
+
+
+def test_lies_by_the_batch() -> None:
+    for data, _ in LIES:
+        assert by_the_batch(data) == in_python(data)
+
+
+def test_more_frames_than_one_batch_and_blocks_across_every_boundary() -> None:
+    sizes = [number * 37 % 1501 for number in range(40_000)]
+    file = section("<") + interface("<", option("<", 9, b"\x09"))
+    file += b"".join(packet("<", bytes(size), stamp=number) for number, size in enumerate(sizes))
+    opened = load(io.BytesIO(file), 256 << 20)
+    rows = opened.store.rows(1, 40_001)
+    assert rows["captured"].tolist() == sizes
+    assert rows["time"].tolist() == list(range(40_000))
+    assert opened.warnings == ()
+
+
+def test_a_damaged_file_is_loaded_up_to_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "cut.pcapng"
+    path.write_bytes(pcapng()[:-30])
+    opened = load(path)
+    assert len(opened.store) == 3
+    (warning,) = opened.warnings
+    assert warning.startswith("cut short at byte") and warning.endswith("; what stands before it is used")
+    path.write_bytes(b"nonsense")
+    with pytest.raises(CaptureError, match=r"cut.pcapng: neither a pcap nor"):
+        load(path)
+
+
+def test_what_is_not_ethernet_is_kept_and_told() -> None:
+    opened = load(io.BytesIO(pcap(link=113)))
+    assert len(opened.store) == 2 and opened.interfaces[0].link_type == 113
+    assert opened.warnings == ("interface: link type 113 is not Ethernet: not dissected",)
+
+
+def test_what_does_not_fit_the_budget_is_told() -> None:
+    file = section("<") + interface("<") + packet("<", bytes(1000)) * 3000
+    opened = load(io.BytesIO(file), 1 << 20)
+    assert opened.store.last == 3000 and opened.store.dropped > 0
+    assert opened.warnings == (f"the first {opened.store.dropped:,} frames did not fit 1 MiB",)
+
+
+def test_a_live_pipe_gives_what_it_has() -> None:
+    source, sink = os.pipe()
+    whole = section("<") + interface("<") + packet("<", b"one") + packet("<", b"two")
+    last = packet("<", b"three")
+    os.write(sink, whole + last[:20])
+    with open(source, "rb") as file:
+        blocks = iter(Reader(file))
+        seen = next(blocks)
+        assert seen.rows["number"].tolist() == [1, 2]
+
+        def more() -> None:
+            os.write(sink, last[20:])
+            os.close(sink)
+
+        thread = threading.Thread(target=more)
+        thread.start()
+        rest = next(blocks)
+        thread.join()
+        assert rest.rows["number"].tolist() == [3]
+        assert bytes(rest.data) == b"three"
+        assert next(blocks, None) is None
+
+
+def test_interfaces_are_those_of_the_whole_file() -> None:
+    named = [interface("<", option("<", 2, name)) for name in (b"a", b"b\x1b", b"c")]
+    file = section("<") + named[0] + named[1] + packet("<", b"x", number=1)
+    file += section("<") + named[2] + packet("<", b"y")
+    opened = load(io.BytesIO(file))
+    assert [one.name for one in opened.interfaces] == ["a", "b.", "c"]
+    assert opened.store.rows(1, 3)["interface"].tolist() == [1, 2]
+
+
+def test_a_damaged_file_is_played_up_to_the_damage(tmp_path: Path) -> None:
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(pcap()[:-3])
+    with pytest.raises(CaptureError, match=r"cut.pcap: cut short at byte"):
+        read_play(path)
+    told: list[str] = []
+    assert [frame.data for frame in read_play(path, warn=told.append)] == [b"first"]
+    assert len(told) == 1 and told[0].endswith("inside a frame of 7 bytes; the 1 frames before it are played")
+    path.write_bytes(pcap()[:30])
+    with pytest.raises(CaptureError, match=r"cut.pcap: cut short at byte 30"):
+        read_play(path, warn=told.append)
 
 
 def test_play_takes_directions_from_the_file_or_from_the_first_source() -> None:

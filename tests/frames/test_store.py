@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from capture.frame import RECORD, Array, records
-from capture.store import FrameStore
+from capture.frame import RECORD, STAGES, Array, records
+from capture.store import PICKED_BYTES, FrameStore
 
 
 def batch(frames: list[bytes], queue: int = 0, position: int = 0, gap: int = 0) -> tuple[Array, bytes, Array]:
@@ -169,3 +169,38 @@ def test_readers_see_whole_frames_while_the_writer_goes_on() -> None:
 
 def test_record_size_is_the_documented_one() -> None:
     assert RECORD.itemsize == 80
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    frames=st.lists(st.binary(max_size=300), max_size=120),
+    numbers=st.lists(st.integers(-2, 130), max_size=60),
+    budget=st.sampled_from([1, 6000, 1 << 20]),
+)
+def test_picked_frames_are_those_asked_for_once_and_in_order(
+    frames: list[bytes], numbers: list[int], budget: int
+) -> None:
+    store = FrameStore(budget)
+    store.append(*batch(frames))
+    stages = np.zeros(len(frames), STAGES)
+    stages["used"] = np.arange(1, len(frames) + 1)
+    store.set_stages(1, stages)
+    found = []
+    for rows, data, offsets, marks in store.pick(np.array(numbers, np.int64)):
+        assert rows["number"].tolist() == marks["used"].tolist()
+        for number, at, size in zip(
+            rows["number"].tolist(), offsets.tolist(), rows["captured"].tolist(), strict=True
+        ):
+            assert bytes(data[at : at + size]) == frames[number - 1]
+            found.append(number)
+    assert found == sorted({n for n in numbers if store.first <= n <= store.last})
+
+
+def test_picked_frames_are_a_copy_in_blocks_of_bounded_size() -> None:
+    store = FrameStore(64 << 20)
+    store.append(*batch([bytes([n]) * 200_000 for n in range(24)]))
+    blocks = list(store.pick(np.arange(1, 25)))
+    assert sum(len(block.rows) for block in blocks) == 24
+    assert max(len(block.data) for block in blocks) <= PICKED_BYTES
+    store.clear()
+    assert bytes(blocks[-1].data[:1]) == bytes([24 - len(blocks[-1].rows)])

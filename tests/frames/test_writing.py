@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from capture.frame import FIXED, INDIRECT, TO_DEVICE, TO_DRIVER, Array, records
-from capture.pcap import CaptureError
+from capture.files.opened import load
+from capture.frame import (
+    CALL_SENT,
+    FIXED,
+    INDIRECT,
+    KICK_QUIET,
+    STAGES,
+    TO_DEVICE,
+    TO_DRIVER,
+    Array,
+    records,
+)
+from capture.pcap import CaptureError, PcapWriter, read_pcap
 from capture.pcapng import Interface, Writer, read_pcapng
 
 QUEUES = [
@@ -70,7 +82,120 @@ def test_what_is_written_is_read_back() -> None:
             f"head={row['head']} descriptors={row['descriptors']} "
             f"buffers=1 position={row['origin_position']} "
             f"{'indirect' if row['interface'] else 'fixed'} vnet=010100010203040506070809"
+            " gso=tcpv4/770 csum=1284+1798"
         )
+
+
+def staged(rows: Array) -> Array:
+    """Stages with every distance from the frame's time that has its own form."""
+    stages = np.zeros(len(rows), STAGES)
+    distances = [0, 1, 10, 999, 1000, 12_300, 4_100_000_007, -1, -999, -12_345_678]
+    for number, row in enumerate(rows):
+        for place, name in enumerate(("available", "used", "collected")):
+            stages[name][number] = int(row["time"]) + distances[(number + place) % len(distances)]
+        if number % 4 == 3:
+            stages["collected"][number] = 0
+    stages["notices"] = [KICK_QUIET | CALL_SENT, 0][: len(rows)] * (len(rows) // 2)
+    return stages
+
+
+def test_ring_facts_come_back_exactly() -> None:
+    rows, data, offsets = frames(40)
+    stages = staged(rows)
+    rows["origin_position"] += np.uint64((1 << 64) - 70_000)
+    file = io.BytesIO()
+    with Writer(file, QUEUES) as writer:
+        writer.write(rows, data, offsets, stages)
+    opened = load(io.BytesIO(file.getvalue()))
+    assert opened.warnings == ()
+    assert [(one.name, one.description) for one in opened.interfaces] == [
+        (one.name, one.description) for one in QUEUES
+    ]
+    back = opened.store.rows(1, 41)
+    for name in rows.dtype.names or ():
+        if name != "offset":
+            assert back[name].tolist() == rows[name].tolist(), name
+    assert opened.store.stages(1, 41).tolist() == stages.tolist()
+    assert opened.store.payloads(1, 41) == [
+        data[at : at + size] for at, size in zip(offsets.tolist(), rows["captured"].tolist(), strict=True)
+    ]
+
+
+def test_what_a_person_reads() -> None:
+    rows, data, offsets = frames(2)
+    file = io.BytesIO()
+    stages = np.zeros(2, STAGES)
+    stages["available"] = rows["time"] - np.uint64(12_300)
+    stages["used"] = rows["time"] + np.uint64(4_100)
+    stages["collected"] = rows["time"] + np.uint64(9_000)
+    stages["notices"] = KICK_QUIET | CALL_SENT
+    with Writer(file, QUEUES) as writer:
+        writer.write(rows, data, offsets, stages)
+    packet = next(read_pcapng(io.BytesIO(file.getvalue())))
+    assert packet.comment == (
+        "head=0 descriptors=1 buffers=1 position=65530 fixed kick=quiet call=sent available=-12.3us "
+        "used=+4.1us collected=+9us vnet=010100010203040506070809 gso=tcpv4/770 csum=1284+1798"
+    )
+
+
+def test_flags_tell_how_a_frame_was_addressed_and_what_is_left_to_do() -> None:
+    rows = frames(4)[0]
+    rows["captured"] = 14
+    data = b"".join(
+        bytes.fromhex(to) + bytes(8) for to in ("ff" * 6, "01005e000001", "525400000001", "00" * 6)
+    )
+    rows["net_header"] = [bytes([flags, gso]) + bytes(18) for flags, gso in ((0, 0), (1, 1), (2, 0), (3, 4))]
+    file = io.BytesIO()
+    with Writer(file, QUEUES) as writer:
+        writer.write(rows, data, np.arange(4) * 14)
+    raw, found = file.getvalue(), []
+    at = 0
+    while at < len(raw):
+        kind, total = struct.unpack_from("<II", raw, at)
+        if kind == 6:
+            place = raw.index(b"\2\0\4\0", at + 28 + 16)
+            found.append(struct.unpack_from("<I", raw, place + 4)[0])
+        at += total
+    ready, valid, whole = 1 << 9, 1 << 10, 1 << 11
+    assert found == [
+        1 | 3 << 2,
+        2 | 2 << 2 | ready | whole,
+        1 | 1 << 2 | valid,
+        2 | 1 << 2 | ready | valid | whole,
+    ]
+
+
+def test_what_does_not_fit_stays_for_the_next_file() -> None:
+    rows, data, offsets = frames(300)
+    file = io.BytesIO()
+    writer = Writer(file, QUEUES)
+    taken = writer.fill(rows, data, offsets, None, 20_000)
+    assert 0 < taken < 300 and writer.count == taken
+    assert writer.fill(rows[taken:], data, offsets[taken:], None, 20_000) == 0
+    writer.close()
+    assert 18_000 < len(file.getvalue()) <= 20_000
+    assert len(list(read_pcapng(io.BytesIO(file.getvalue())))) == taken
+
+
+def test_pcap_with_nanoseconds(tmp_path: Path) -> None:
+    rows, data, offsets = frames(50)
+    path = tmp_path / "a.pcap"
+    with PcapWriter.create(path, 2) as writer:
+        writer.write(rows, data, offsets)
+    assert writer.frames == 50
+    with open(path, "rb") as file:
+        packets = list(read_pcap(file))
+    assert [packet.time for packet in packets] == rows["time"].tolist()
+    assert [packet.length for packet in packets] == rows["length"].tolist()
+    assert [packet.data for packet in packets] == [
+        data[at : at + size] for at, size in zip(offsets.tolist(), rows["captured"].tolist(), strict=True)
+    ]
+    full = Full(2000)
+    pcap = PcapWriter(full, 2)  # type: ignore[arg-type]
+    with pytest.raises(OSError, match="No space left"):
+        pcap.write(rows, data, offsets)
+        pcap.close()
+    assert len(list(read_pcap(io.BytesIO(bytes(full.kept))))) == pcap.frames > 20
 
 
 def test_frames_without_a_ring_say_nothing_of_one() -> None:

@@ -67,5 +67,6 @@ int stress_main(char **arguments);
 int fetch_once_main(char **arguments);
 int hostile_main(char **arguments);
 int truth_main(char **arguments);
+int bpf_main(char **arguments);
 
 #endif

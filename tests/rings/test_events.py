@@ -279,15 +279,14 @@ class Reader:
         self.net, self.position, self.expected, self.lost = net, 0, 0, 0
 
     def read(self, room: int = 1 << 16) -> list[tuple[np.void, bytes]]:
-        buffer = bytearray(room)
-        n, self.position, self.expected, lost = self.net.engine.frames(self.position, self.expected, buffer)
+        rows, data, offsets = (bytearray(n) for n in (room // 72 * 64, room, room // 72 * 8))
+        n, _, self.position, self.expected, lost = self.net.engine.frames(
+            self.position, self.expected, rows, data, offsets
+        )
         self.lost += lost
-        found, at = [], 0
-        while at < n:
-            row = np.frombuffer(buffer, FRAME, 1, at)[0].copy()
-            at += FRAME.itemsize
-            found.append((row, bytes(buffer[at : at + int(row["captured"])])))
-            at += int(row["captured"]) + 7 & ~7
+        found = []
+        for row, at in zip(np.frombuffer(rows, FRAME, n), np.frombuffer(offsets, np.int64, n), strict=True):
+            found.append((row.copy(), bytes(data[at : at + int(row["captured"])])))
         return found
 
 

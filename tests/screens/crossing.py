@@ -48,7 +48,7 @@ class Lever:
         self._note("trace", level)
         self.level = level
 
-    def log_frames(self, on: bool, sample: int = 1) -> None:
+    def log_frames(self, on: bool, sample: int = 1, program: bytes | None = None) -> None:
         self._note("log_frames", on)
         self.logging = on
 

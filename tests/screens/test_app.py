@@ -13,17 +13,14 @@ import pytest
 from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 import inspector
-from capture.pcapng import read_pcapng
 from dataplane.records import Side
 from inspector import theme
 from inspector.app import RingscopeApp
 from inspector.chrome import Foot, TopLine
 from inspector.keys import BINDINGS
 from inspector.packets.list import PacketList
-from inspector.prompt import Prompt
 from inspector.screens.help import HelpScreen, sections
 from inspector.screens.packets import PacketsScreen
 from inspector.screens.rings import RingsScreen
@@ -88,9 +85,9 @@ async def test_space_holds_the_picture_while_the_source_goes_on() -> None:
         source.sent = 20
         await until(pilot, lambda: len(app.session.frames) == 20)
         assert app.shown is held
-        assert app.screen.query_one(PacketList)._last == 10
+        assert app.screen.query_one(PacketList).shown.last == 10
         await press(pilot, "space")
-        await until(pilot, lambda: app.screen.query_one(PacketList)._last == 20)
+        await until(pilot, lambda: app.screen.query_one(PacketList).shown.last == 20)
 
 
 async def test_z_freezes_and_runs() -> None:
@@ -170,24 +167,6 @@ async def test_t_sets_the_trace_level_through_the_palette() -> None:
         await until(pilot, lambda: ("trace", "stores") in source.lever.done)
 
 
-async def test_w_writes_the_packets_and_never_over_a_file(tmp_path: Path) -> None:
-    source = Crossing()
-    async with RingscopeApp(source).run_test(size=(120, 40)) as pilot:
-        app = await ready(pilot)
-        for _ in range(2):
-            await press(pilot, "w")
-            assert isinstance(app.screen, Prompt)
-            app.screen.query_one(Input).value = str(tmp_path / "a.pcapng")
-            await press(pilot, "enter")
-            await until(pilot, lambda: "a.pcapng" in said(app))
-            told, app._message = said(app), None
-            if "written" in told and "nothing" not in told:
-                with open(tmp_path / "a.pcapng", "rb") as file:
-                    packets = list(read_pcapng(file))
-        assert "exists already" in told
-        assert [packet.data for packet in packets] == [frame.data for frame in source.all]
-
-
 async def test_escape_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     async with RingscopeApp(Crossing()).run_test(size=(120, 40)) as pilot:
@@ -213,8 +192,8 @@ async def test_f_stops_and_starts_following() -> None:
         assert not packets.follow
         await press(pilot, "f")
         source.sent = 80
-        await until(pilot, lambda: packets._last == 80)
-        assert packets._visible()[1] == 80
+        await until(pilot, lambda: packets.shown.last == 80)
+        assert packets.in_sight()[1] == 79
 
 
 async def test_help_has_every_binding_and_q_quits() -> None:

@@ -21,7 +21,7 @@ import pytest
 
 from capture.pcapng import read_pcapng
 from capture.play import load_mix
-from inspector import __version__, cli
+from inspector import __version__, cli, options
 from inspector.headless import document, line
 from inspector.session import Session
 from tests.fakes import Still, device
@@ -43,8 +43,12 @@ def ringscope(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
 
 
 MISTAKES = [
+    (["disect"], "did you mean dissect?"),
     (["snapsht"], "no command is called 'snapsht'; did you mean snapshot?"),
-    (["frobnicate"], "no command is called 'frobnicate'; there are run, snapshot, watch, capture"),
+    (
+        ["frobnicate"],
+        "no command is called 'frobnicate'; there are run, snapshot, watch, capture, dissect, extcap",
+    ),
     (["--layout", "spilt"], "--layout: invalid choice: 'spilt'"),
     (["--queue-size", "300"], "take 256 or 512, or --layout packed"),
     (["--queue-size", "0"], "--queue-size: 0 is no queue size: give a number from 1 to 32768"),
@@ -101,6 +105,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(args: list[str], words: str) -> N
         (["capture", "-w", "no/such/dir/a.pcapng"], "cannot write no/such/dir/a.pcapng: No such file"),
         (["capture", "-w", "x", "--count", "0"], "0 is no count"),
         (["watch", "--json", "--every", "soon"], "'soon' is no number"),
+        (["capture", "-w", "-", "-f", "udp prt 53"], "-f: "),
+        (["capture", "-w", "-", "-Y", "ip.foo"], "-Y: no field is called ip.foo"),
+        (["capture", "-w", "x", "--keep", "3"], "--keep is for --rotate"),
+        (["extcap", "--dir", "x"], "extcap: say --install or --uninstall"),
+        (["extcap", "--install", "--uninstall"], "not allowed with"),
+        (["extcap", "--install", "--dir", "/dev/null/x"], "cannot write /dev/null/x/ringscope: "),
     ],
 )  # fmt: skip
 def test_mistakes_of_the_commands(args: list[str], words: str) -> None:
@@ -123,10 +133,13 @@ def test_version_is_that_of_the_distribution() -> None:
 
 def test_help_is_for_newcomers_and_loads_nothing_heavy() -> None:
     text = ringscope("--help").stdout
-    for word in ("snapshot", "watch", "capture", "examples:", "exit codes:", "--traffic flood"):
+    for word in (*cli.COMMANDS, "examples:", "exit codes:", "--traffic flood"):
         assert word in text
-    for command in cli.COMMANDS:
+    for command in cli.PAIR_COMMANDS:
         assert "--queue-size" in ringscope(command, "--help").stdout
+    for command in cli.COMMANDS:
+        said = ringscope(command, "--help")
+        assert said.returncode == 0 and said.stdout.startswith(f"usage: ringscope {command} ")
     code = (
         "import sys; from inspector.cli import main; main(['--help']);"
         "print([m for m in ('numpy', 'textual', 'scapy', 'rich', 'asyncio') if m in sys.modules])"
@@ -142,6 +155,29 @@ def test_what_has_no_screen_loads_no_toolkit() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["-f", "udp prt 53"], "-f: "),
+        (["--budget", "10"], "10 is no size to keep frames in: give 64K to 1024G"),
+        (["--budget", "many"], "'many' is no size; write it as 64M or 2G"),
+        (["--keep", "nan"], "is no size"),
+    ],
+)
+def test_options_of_the_screens(options: list[str], words: str) -> None:
+    terminal = Terminal("run", *options)
+    assert terminal.wait() == 2
+    assert words in terminal.output.decode() and terminal.output.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("64K", 65536), ("1.5G", 3 << 29), ("512M", 512 << 20), ("2GiB", 2 << 30), ("1mb", 1 << 20)],
+)
+def test_sizes(text: str, amount: int) -> None:
+    assert options.size(text) == amount
 
 
 def test_minus_features_need_no_equals_sign() -> None:

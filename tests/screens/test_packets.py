@@ -9,8 +9,9 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from capture.dissection.headers import decode
 from capture.fields import Tree
-from capture.headers import decode
+from capture.play import PlayFrame, load_mix
 from inspector.app import RingscopeApp
 from inspector.chrome import Foot
 from inspector.packets.bytes import BytesView, Span
@@ -30,6 +31,7 @@ class AtOnce:
 
     def __init__(self, on_tree: Callable[[Tree], None]) -> None:
         self.on_tree = on_tree
+        self.restarts = 0
 
     def warm(self) -> None: ...
 
@@ -83,13 +85,13 @@ async def test_the_cursor_moves_and_stays_inside(at_once: None) -> None:
     async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
         screen = await at_packets(pilot)
         packets = screen.query_one(PacketList)
-        last = packets._last
+        last = packets.shown.last
         assert (packets.cursor, packets.follow) == (last, True)
         at = []
         for key in ("k", "up", "j", "down", "G", "down", "g", "up", "pagedown", "pageup", "end", "home"):
             await pilot.press(key)
             at.append(packets.cursor)
-        page = packets.size.height - packets.HEAD - 1
+        page = packets.room - 1
         assert at == [last - 1, last - 2, last - 1, last, last, last, 1, 1, 1 + page, 1, last, 1]
         assert not packets.follow
 
@@ -101,11 +103,11 @@ async def test_nothing_moves_under_a_reader_s_eyes(at_once: None) -> None:
     async with RingscopeApp(source).run_test(size=(120, 40)) as pilot:
         screen = await at_packets(pilot, "g", "down", "down")
         packets = screen.query_one(PacketList)
-        before = (packets.cursor, packets._visible())
+        before = (packets.cursor, packets.in_sight())
         source.sent = 200
-        await until(pilot, lambda: packets._last == 200)
+        await until(pilot, lambda: packets.shown.last == 200)
         await pilot.pause()
-        assert (packets.cursor, packets._visible()) == before
+        assert (packets.cursor, packets.in_sight()) == before
 
 
 @pytest.mark.asyncio
@@ -118,14 +120,14 @@ async def test_the_oldest_go_without_moving_what_is_read(at_once: None) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         screen = await at_packets(pilot, "G", "pageup")
         packets = screen.query_one(PacketList)
-        top = packets._visible()[0]
+        top = packets.shown.number(packets.in_sight()[0])
         for chunk in list(app.session.frames._chunks[:1]):
             app.session.frames._chunks.remove(chunk)
         source.sent = 310
-        await until(pilot, lambda: packets._last == 310)
+        await until(pilot, lambda: packets.shown.last == 310)
         await pilot.pause()
-        assert packets._first > 1
-        assert packets._visible()[0] == max(top, packets._first)
+        assert packets.shown.first > 1
+        assert packets.shown.number(packets.in_sight()[0]) == max(top, packets.shown.first)
 
 
 @pytest.mark.asyncio
@@ -216,7 +218,111 @@ async def test_search_and_its_next_and_before(at_once: None) -> None:
         await pilot.press("slash")
         app.screen.query_one(Input).value = "0xq"
         await pilot.press("enter")
-        assert "hexadecimal" in app._message[0]  # type: ignore[index]
+        assert isinstance(app.screen, Prompt), "what cannot be looked for is said while it is typed"
+        assert "hexadecimal" in str(app.screen.query_one("#prompt").border_subtitle)
+
+
+async def search(pilot: Pilot[int], text: str) -> str:
+    """Search for something; what was said."""
+    app = pilot.app
+    assert isinstance(app, RingscopeApp)
+    await pilot.press("slash")
+    app.screen.query_one(Input).value = text
+    await pilot.press("enter")
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+    return app._message[0] if app._message else ""
+
+
+@pytest.mark.asyncio
+async def test_search_by_expression_and_bytes_wraps_and_says_so(at_once: None) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "G")
+        assert "from the top again" in await search(pilot, "/discover|offer/")
+        assert screen.packets.cursor == 1
+        await pilot.press("g")
+        told = await search(pilot, "0x63825363")
+        assert told.startswith("packet 1 has 0x63825363")
+        await pilot.press("n")
+        await pilot.app.workers.wait_for_complete()
+        assert screen.packets.cursor == 2
+
+
+@pytest.mark.asyncio
+async def test_search_keeps_to_what_is_shown(at_once: None) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "ampersand", *"arp", "enter")
+        await until(pilot, lambda: screen.packets.shown.filter_text == "arp")
+        await pilot.press("g")
+        assert "no packet that is shown has" in await search(pilot, "discover")
+        assert "packet" in await search(pilot, "who has")
+        assert screen.packets.cursor in screen.packets.shown.ascending()
+
+
+@pytest.mark.asyncio
+async def test_search_goes_through_the_fields_first_where_they_have_the_focus(at_once: None) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "g", "tab")
+        tree = screen.query_one(FieldTree)
+        assert "is in this packet" in await search(pilot, "port")
+        names = []
+        for _ in range(3):
+            assert tree.chosen is not None
+            names.append(f"{tree.chosen.name} {tree.chosen.text}".lower())
+            await pilot.press("n")
+            await pilot.app.workers.wait_for_complete()
+        assert all("port" in name for name in names) and len(set(names)) > 1
+
+
+@pytest.mark.asyncio
+async def test_search_goes_through_the_bytes_first_where_they_have_the_focus(at_once: None) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "g", "tab", "tab")
+        octets = screen.query_one(BytesView)
+        assert "is in this packet" in await search(pilot, "0x63825363")
+        at = octets.data.index(bytes.fromhex("63825363"))
+        assert octets.match == Span(False, at, at + 4)
+        await pilot.press("n")
+        await pilot.app.workers.wait_for_complete()
+        await until(pilot, lambda: screen.packets.cursor == 2)
+        at = octets.data.index(bytes.fromhex("63825363"))
+        await until(pilot, lambda: octets.match == Span(False, at, at + 4))
+
+
+@pytest.mark.asyncio
+async def test_columns_are_chosen_kept_and_given_back(at_once: None) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot)
+        before = screen.packets.columns
+        await pilot.press("vertical_line", "space", "down", "J", "t", "enter")
+        await pilot.pause()
+        chosen = screen.packets.columns
+        assert before[0] == "number" and "number" not in chosen
+        assert chosen[:2] == (before[2], before[1])
+        assert screen.packets.time_format == "delta"
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot)
+        assert (screen.packets.columns, screen.packets.time_format) == (chosen, "delta")
+        await pilot.press("vertical_line", "escape")
+        assert screen.packets.columns == chosen
+        await pilot.press("vertical_line", "d")
+        await pilot.pause()
+        assert screen.packets.columns == before
+
+
+@pytest.mark.asyncio
+async def test_nothing_a_terminal_obeys_is_ever_drawn(at_once: None) -> None:
+    ugly = b"\x1b]0;x\x07\x9b31m\xe2\x80\xae" * 3
+    frames = [
+        PlayFrame(0, 0, bytes(12) + b"\x08\x00" + ugly),
+        PlayFrame(1000, 1, load_mix()[0].data[:42] + ugly),
+    ]
+    async with RingscopeApp(Crossing(frames)).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "g", "down", "tab", "end", "tab")
+        for widget in screen.query("PacketList, FieldTree, BytesView, TopLine, Foot"):
+            for y in range(widget.size.height):
+                text = widget.render_line(y).text
+                assert text.isprintable() and "\u202e" not in text, (widget, text)
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,6 @@
 """The process that dissects: scapy, far from the terminal and from the rings, under tight limits.
 
-    python -c "from capture.worker import main; main()" FD
+    python -c "from capture.dissection.worker import main; main()" FD
 
 One JSON line each way over the socket FD. Whatever a frame does to a parser, only this process suffers.
 """
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _limit(resource.RLIMIT_NOFILE, 16)
     with socket.socket(fileno=int(arguments[0])) as peer, peer.makefile("rwb") as stream:
         load()
-        from capture.fieldmap import dissect
+        from capture.dissection.fieldmap import dissect
         from capture.fields import to_json
 
         stream.write(b"{}\n")
@@ -53,13 +53,23 @@ def load() -> None:
     conf.route_autoload = False
     conf.route6_autoload = False
     conf.debug_dissector = False
+    import scapy.contrib.geneve
+    import scapy.contrib.lacp
+    import scapy.contrib.lldp
+    import scapy.contrib.mpls
     import scapy.layers.dhcp
     import scapy.layers.dhcp6
     import scapy.layers.dns
+    import scapy.layers.hsrp
+    import scapy.layers.igmp
     import scapy.layers.inet
     import scapy.layers.inet6
     import scapy.layers.l2
+    import scapy.layers.llmnr
     import scapy.layers.ntp
+    import scapy.layers.ppp
+    import scapy.layers.sctp
+    import scapy.layers.vrrp
     import scapy.layers.vxlan  # noqa: F401
 
 

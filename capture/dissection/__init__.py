@@ -1,0 +1,1 @@
+"""How a frame is taken apart: the process, layers, names, checksums. `capture.dissect` asks for it."""

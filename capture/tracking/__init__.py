@@ -1,0 +1,1 @@
+"""What is remembered of connections from frame to frame, for conversations, streams and expert notes."""

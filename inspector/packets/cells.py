@@ -1,0 +1,77 @@
+"""The cells of the packet list with their colours: the headings, and one packet's line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.style import Style
+
+from capture.frame import TO_DRIVER
+from inspector.packets.colours import Trouble, protocol_meaning
+from inspector.packets.rows import GUTTER, Column, Layout, Packet, fitted
+from inspector.widgets.pane import Ink, Piece
+
+
+def headings(ink: Ink, layout: Layout, choosing: str | None) -> list[Piece]:
+    """The line of the headings; the column being chosen lies on another ground."""
+    line = _Line(ink("muted"))
+    for column in layout.columns:
+        chosen = column.name == choosing
+        strong = chosen or column.heading[-1] in "▲▼"
+        style = ink("strong" if strong else "muted", "selected" if chosen else "surface")
+        line.add(column, column.heading, style)
+    return line.pieces
+
+
+def cells(
+    ink: Ink,
+    layout: Layout,
+    packet: Packet,
+    texts: Mapping[str, str],
+    edge: str,
+    wrong: Trouble | None,
+    ground: str,
+) -> list[Piece]:
+    """One packet: `edge` (one cell: a mark or the cursor), the sign of what is wrong, the columns."""
+    marked = edge == "●"
+    line = _Line(ink("text", ground), 0)
+    line.pieces += [
+        (edge, ink("available" if marked else "accent", ground)),
+        (wrong.sign if wrong else " ", ink(wrong.meaning if wrong else "text", ground, bold=True)),
+    ]
+    for column in layout.columns:
+        text, meaning = texts[column.name], _meaning(column, packet)
+        if wrong is not None and column.name in ("protocol", "info"):
+            meaning = wrong.meaning
+            if column.name == "info" and wrong.words:
+                text = f"{wrong.words} {text}"
+        line.add(column, fitted(column, text), ink(meaning, ground, bold=marked))
+    return line.pieces
+
+
+class _Line:
+    """Texts side by side; blanks are pieces of their own: some programs drop those before a text."""
+
+    def __init__(self, blank: Style, gap: int = GUTTER) -> None:
+        self.pieces: list[Piece] = []
+        self._blank = blank
+        self._gap = gap
+
+    def add(self, column: Column, text: str, style: Style) -> None:
+        if not text:
+            self._gap += column.width + 1
+            return
+        pad = column.width - len(text)
+        before = self._gap + pad if column.right else self._gap
+        if before:
+            self.pieces.append((" " * before, self._blank))
+        self.pieces.append((text, style))
+        self._gap = 1 if column.right else 1 + pad
+
+
+def _meaning(column: Column, packet: Packet) -> str:
+    if column.name == "protocol":
+        return protocol_meaning(packet.summary.protocol)
+    if column.name in ("queue", "direction"):
+        return "device" if packet.direction == TO_DRIVER else "driver"
+    return "text" if column.name in ("source", "destination", "info") else "muted"

@@ -1,0 +1,93 @@
+"""What is kept from one run to the next: filters and searches typed, columns chosen.
+
+One small JSON file in the user's state folder, replaced as a whole. A file that is damaged, foreign or
+unwritable costs the memory, never the run; what is read back is bounded and checked like any input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+History = Literal["filters", "captures", "searches"]
+
+_LINES = 100  #: of one history
+_LENGTH = 10_000  #: characters of one line
+_SIZE = 4 << 20  #: bytes of a file that is read at all
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """`filters`, `captures` and `searches` have the newest line last. Empty `columns`: those that fit."""
+
+    filters: tuple[str, ...] = ()
+    captures: tuple[str, ...] = ()
+    searches: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    time_format: str = ""
+
+    def with_line(self, history: History, line: str) -> Remembered:
+        """The same with a line at the end of a history; a line is in it once."""
+        lines = (*(known for known in getattr(self, history) if known != line), line)[-_LINES:]
+        match history:
+            case "filters":
+                return replace(self, filters=lines)
+            case "captures":
+                return replace(self, captures=lines)
+            case "searches":
+                return replace(self, searches=lines)
+
+
+def place() -> Path:
+    """The file, whether or not it exists; XDG_STATE_HOME counts only where it is absolute."""
+    folder = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(folder) if os.path.isabs(folder) else Path.home() / ".local" / "state"
+    return base / "ringscope" / "remembered.json"
+
+
+def load() -> Remembered:
+    """What was kept; nothing where that cannot be read. Never raises."""
+    try:
+        with open(place(), "rb") as file:
+            raw = file.read(_SIZE + 1)
+        found = json.loads(raw) if len(raw) <= _SIZE else None
+    except (OSError, ValueError, RecursionError, RuntimeError):
+        return Remembered()
+    if not isinstance(found, dict):
+        return Remembered()
+    known: dict[str, Any] = {}
+    for one in fields(Remembered):
+        value = found.get(one.name)
+        if one.name == "time_format":
+            known[one.name] = value if isinstance(value, str) and len(value) < 100 else ""
+        elif isinstance(value, list):
+            known[one.name] = tuple(text for text in value if _is_line(text))[-_LINES:]
+    return Remembered(**known)
+
+
+def _is_line(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= _LENGTH and "\n" not in text
+
+
+def save(remembered: Remembered) -> str:
+    """Keep it; "" or one line that says why it could not be kept. Never raises."""
+    new = ""
+    try:
+        path = place()
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, new = tempfile.mkstemp(prefix="remembered-", dir=path.parent)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(remembered), file, indent=1)
+        os.replace(new, path)
+    except (OSError, ValueError, RuntimeError) as error:
+        if new:
+            try:
+                os.unlink(new)
+            except OSError:
+                return f"what you type is not kept for the next run: {error}"
+        return f"what you type is not kept for the next run: {error}"
+    return ""

@@ -1,0 +1,59 @@
+"""`ringscope snapshot` and `ringscope watch`: what the screens read, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dataplane.source import RingSource
+from inspector.cli import INTERRUPTED, OK
+from inspector.headless import document, line
+from inspector.session import Session
+
+
+def snapshot(options: argparse.Namespace, source: RingSource) -> int:
+    """One moment of every ring."""
+    time.sleep(options.after)
+    json.dump(document(source.snapshot()), sys.stdout)
+    print(flush=True)
+    return OK
+
+
+@contextmanager
+def until_signalled() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets, so that files and lines are finished."""
+    stop = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def watch(options: argparse.Namespace, source: RingSource) -> int:
+    """A line for every reading, until the time is over or a signal comes."""
+    session = Session(source, budget_bytes=1 << 20)
+    session.whole = frozenset()
+    end = time.monotonic() + options.seconds if options.seconds else math.inf
+    due = time.monotonic()
+    with until_signalled() as stop:
+        session.pull()
+        while True:
+            due += options.every
+            if stop.wait(max(min(due, end) - time.monotonic(), 0)):
+                return INTERRUPTED if options.seconds else OK
+            tick = session.pull()
+            session.showed(tick)
+            print(json.dumps(line(session, tick)), flush=True)
+            if time.monotonic() >= end:
+                return OK
