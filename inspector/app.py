@@ -26,10 +26,10 @@ from inspector.feed import HERTZ, Feed
 from inspector.headlines import Piece, facts, headline
 from inspector.keys import BINDINGS
 from inspector.messages import FeedFailed, Ticked
-from inspector.offering import offered
 from inspector.sanitise import clean, one_line
 from inspector.session import Session, Tick
 from inspector.view import Beats, Copies, Follows, Lists, Scopes, Searches, View, Writes
+from inspector.wireshark.offering import offered
 
 if TYPE_CHECKING:
     from capture.bpf import Program

@@ -14,8 +14,9 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from inspector import __version__, capturing
-from inspector.options import contradiction, number, pair_options, seconds, size
+from inspector import __version__
+from inspector.commands import capturing
+from inspector.commands.options import contradiction, number, pair_options, seconds, size
 from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
@@ -232,7 +233,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             complain(problem)
             return USAGE
         gc.disable()  # nothing that is loaded now is garbage, and looking for it delays the first picture
-        from inspector.commands import perform
+        from inspector.commands.perform import perform
 
         return perform(options)
     except SystemExit as end:

@@ -22,7 +22,7 @@ from typing import Any
 from measure import report
 
 from dataplane.pair import Pair
-from inspector import capturing
+from inspector.commands import capturing
 
 RATE = 1_000_000.0
 SECONDS = 10.0

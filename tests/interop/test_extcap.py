@@ -85,7 +85,7 @@ def test_every_answer_is_in_sentences(folder: Path, words: list[str]) -> None:
 
 def test_answers_load_the_standard_library_alone() -> None:
     code = (
-        "import sys; from inspector.extcap import main; main(['--extcap-interfaces']);"
+        "import sys; from inspector.wireshark.extcap import main; main(['--extcap-interfaces']);"
         "print([m for m in ('numpy', 'textual', 'scapy', 'rich', 'dataplane') if m in sys.modules])"
     )
     assert run(sys.executable, "-c", code).stdout.endswith("[]\n")

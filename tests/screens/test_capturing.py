@@ -21,8 +21,8 @@ import pytest
 from capture.files.opened import load
 from capture.pcap import read_pcap
 from dataplane.pair import Pair
-from inspector import capturing
-from inspector.opening import Refused
+from inspector.commands import capturing
+from inspector.commands.opening import Refused
 from inspector.sections import interfaces, section_comment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -108,7 +108,7 @@ def test_mistakes_are_one_line(args: list[str], message: str, tmp_path: Path) ->
 
 def test_the_options_load_nothing_heavy() -> None:
     heavy = ("numpy", "scapy", "textual")
-    code = f"import inspector.capturing, sys; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import inspector.commands.capturing, sys; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -21,7 +21,8 @@ import pytest
 
 from capture.pcapng import read_pcapng
 from capture.play import load_mix
-from inspector import __version__, cli, options
+from inspector import __version__, cli
+from inspector.commands import options
 from inspector.headless import document, line
 from inspector.session import Session
 from tests.fakes import Still, device
@@ -150,7 +151,7 @@ def test_help_is_for_newcomers_and_loads_nothing_heavy() -> None:
 
 def test_what_has_no_screen_loads_no_toolkit() -> None:
     code = (
-        "import sys, inspector.headless, inspector.session, inspector.commands;"
+        "import sys, inspector.headless, inspector.session, inspector.commands.perform;"
         "print([m for m in ('textual', 'scapy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -17,8 +17,8 @@ import pytest
 from capture.pcapng import read_pcapng
 from capture.play import load_mix
 from dataplane.pair import Pair, PlayFrame
-from inspector import offering, offers
 from inspector.session import Session
+from inspector.wireshark import offering, offers
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from capture.frame import STAGES, Array, records
 from capture.play import load_mix
 from capture.store import Block
 from dataplane.pair import Pair, PlayFrame
-from inspector.straight import Behind, Losses, Straight
+from inspector.commands.straight import Behind, Losses, Straight
 
 
 def count(taken: tuple[Block, Losses] | None, got: Counter[int], booked: Counter[int]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspector.options import number, seconds, size
+from inspector.commands.options import number, seconds, size
 
 if TYPE_CHECKING:
     import threading
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from capture.store import Block
     from dataplane.snapshot import Snapshot
     from dataplane.source import RingSource
-    from inspector.straight import Behind, Losses, Output, Straight
+    from inspector.commands.straight import Behind, Losses, Output, Straight
 
 _BEAT = 0.02  #: seconds between two readings
 _SETTLE = 0.05  #: seconds that a frame waits for what became of its buffer
@@ -150,10 +150,10 @@ def contradiction(options: argparse.Namespace) -> str | None:
 def capture(options: argparse.Namespace, source: RingSource) -> int:
     """Do it; the exit code. Refused where it cannot be done as asked."""
     from inspector.cli import FAILED, OK, PIPE, complain
-    from inspector.filters import capture_filter, display_filter
-    from inspector.opening import Refused
-    from inspector.straight import Behind, Straight
-    from inspector.watching import until_signalled
+    from inspector.commands.filters import capture_filter, display_filter
+    from inspector.commands.opening import Refused
+    from inspector.commands.straight import Behind, Straight
+    from inspector.commands.watching import until_signalled
 
     if problem := contradiction(options):
         raise Refused(problem)
@@ -350,8 +350,8 @@ def _around(options: argparse.Namespace, trigger: Program | Filter) -> Around:
 
 
 def _trigger(text: str) -> Program | Filter:
-    from inspector.filters import capture_filter, display_filter
-    from inspector.opening import Refused
+    from inspector.commands.filters import capture_filter, display_filter
+    from inspector.commands.opening import Refused
 
     condition: Program | Filter | None
     if text.startswith("bpf:"):
@@ -375,7 +375,7 @@ def _output(options: argparse.Namespace, snapshot: Snapshot) -> Output:
     from capture.files.rolling import RollingWriter
     from capture.pcap import PcapWriter
     from capture.pcapng import Writer
-    from inspector.opening import Refused
+    from inspector.commands.opening import Refused
     from inspector.sections import interfaces, section_comment
 
     described = interfaces(snapshot, snap=options.snap or 0, capture_filter=options.filter or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from inspector.opening import Refused
+from inspector.commands.opening import Refused
 
 if TYPE_CHECKING:
     from capture.bpf import Program

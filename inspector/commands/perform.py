@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inspector.cli import FAILED, USAGE, complain
-from inspector.filters import capture_filter
-from inspector.opening import Refused, opened
+from inspector.commands.filters import capture_filter
+from inspector.commands.opening import Refused, opened
 from inspector.sanitise import one_line
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ def perform(options: argparse.Namespace) -> int:
 
 def _plain(options: argparse.Namespace) -> int:
     if options.command == "dissect":
-        from inspector.dissecting import dissect
+        from inspector.commands.dissecting import dissect
 
         return dissect(options)
-    from inspector.installing import install
+    from inspector.wireshark.installing import install
 
     return install(options)
 
@@ -47,11 +47,11 @@ def _with_a_pair(options: argparse.Namespace) -> int:
     if options.command == "run":
         act = _run
     elif options.command == "capture":
-        from inspector.capturing import capture as act
+        from inspector.commands.capturing import capture as act
     elif options.command == "snapshot":
-        from inspector.watching import snapshot as act
+        from inspector.commands.watching import snapshot as act
     else:
-        from inspector.watching import watch as act
+        from inspector.commands.watching import watch as act
     program = capture_filter(getattr(options, "filter", None))
     with opened(options, program) as source:
         return act(options, source)

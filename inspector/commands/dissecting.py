@@ -24,9 +24,9 @@ from capture.frame import Array, Frame, frame_of
 from capture.pcap import ETHERNET, CaptureError
 from capture.store import Block
 from inspector.cli import FAILED, OK, complain
-from inspector.dissected import document, line, tree_lines
-from inspector.filters import capture_filter, display_filter, field_names
-from inspector.opening import Refused
+from inspector.commands.dissected import document, line, tree_lines
+from inspector.commands.filters import capture_filter, display_filter, field_names
+from inspector.commands.opening import Refused
 from inspector.sanitise import clean
 
 _LINES = 256  #: written at a time
@@ -132,7 +132,7 @@ def _lines(reader: Reader) -> _Show:
 def _fields(names: Sequence[str]) -> _Show:
     """Values of fields, separated by tabs."""
     from capture.batch import Batch
-    from inspector.fieldtext import texts
+    from inspector.commands.fieldtext import texts
 
     def show(block: Block, picks: Array) -> Iterator[str]:
         batch = Batch(block)

@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from inspector.offers import SUFFIX, folder, read_line
 from inspector.session import Session
+from inspector.wireshark.offers import SUFFIX, folder, read_line
 
 if TYPE_CHECKING:
     from capture.bpf import Program
@@ -128,8 +128,8 @@ class _Offer:
             connection.close()
 
     def _capture(self, connection: socket.socket, request: dict[str, Any]) -> None:
-        from inspector.filters import capture_filter
-        from inspector.opening import Refused
+        from inspector.commands.filters import capture_filter
+        from inspector.commands.opening import Refused
         from inspector.writing import writer
 
         text = request.get("filter")

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from inspector.cli import FAILED, OK
-from inspector.opening import Refused
+from inspector.commands.opening import Refused
 
 NAME = "ringscope"
 MARK = "# written by: ringscope extcap --install"
@@ -125,8 +125,9 @@ def _ours(script: Path) -> bool:
 
 def _write(script: Path) -> None:
     """The script whole or not at all: Wireshark may look just now."""
-    root = Path(__file__).resolve().parent.parent
-    boot = "import sys; sys.path.append(sys.argv.pop(1)); from inspector.extcap import main; sys.exit(main())"
+    root = Path(__file__).resolve().parents[2]
+    begin = "import sys; sys.path.append(sys.argv.pop(1))"
+    boot = f"{begin}; from inspector.wireshark.extcap import main; sys.exit(main())"
     words = [sys.executable, "-P", "-c", boot, str(root)]
     text = f'#!/bin/sh\n{MARK}\nexec {shlex.join(words)} "$@"\n'
     fd, name = tempfile.mkstemp(prefix=f".{NAME}-", dir=script.parent)

@@ -24,8 +24,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import redirect_stderr, suppress
 
 from inspector import __version__
-from inspector.offers import Offer, ask, running
 from inspector.sanitise import clean
+from inspector.wireshark.offers import Offer, ask, running
 
 PREFIX = "ringscope-"
 _LAYOUTS = ("split", "packed")
@@ -109,8 +109,8 @@ def _layout(interface: str) -> str | None:
 
 def _wrong(text: str) -> str:
     """Why a capture filter cannot be used; empty where it can."""
-    from inspector.filters import capture_filter
-    from inspector.opening import Refused
+    from inspector.commands.filters import capture_filter
+    from inspector.commands.opening import Refused
 
     try:
         capture_filter(text or None, "capture filter")

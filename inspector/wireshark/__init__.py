@@ -1,0 +1,1 @@
+"""Wireshark's door: interfaces of its own for pairs and for sessions that run."""
