@@ -1,6 +1,10 @@
-"""A filter that cannot be used: one line, and the words of the filter that it is about."""
+"""What is told of a filter that cannot be used, and of a file that cannot be read: one line each."""
 
 from __future__ import annotations
+
+
+class CaptureError(ValueError):
+    """A capture file that cannot be read on; one line with the place in the file."""
 
 
 class FilterError(ValueError):

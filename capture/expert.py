@@ -15,8 +15,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from capture.batch.layers import ICMP, ICMPV6, TCP, Layers, Transport
+from capture.batch.ends import ICMP, ICMPV6, TCP, Headers, Transport
 from capture.batch.sums import bad_network, bad_transport, offloaded
+from capture.batch.walk import heads, word
 from capture.frame import Array
 from capture.store import Block
 from capture.tracking import tcpstate as tcp
@@ -207,18 +208,20 @@ class Expert:
 
     def _add(self, block: Block) -> Notes:
         bits = np.zeros(len(block.rows), np.int64)
-        layers = Layers(block)
-        transport = layers.transport
-        bits[layers.short] |= TRUNCATED
-        bits[layers.malformed] |= MALFORMED
-        bits[bad_network(layers)] |= BAD_IP_CHECKSUM
-        bits[bad_transport(layers, transport, _offloaded(block))] |= BAD_CHECKSUM
-        bits[_low_ttl(layers)] |= TTL_LOW
-        _icmp(layers, transport, bits)
-        self._tcp(block, layers, transport, bits)
-        self._arp(layers, bits)
+        headers = Headers(block)
+        transport = headers.transport
+        bits[headers.short] |= TRUNCATED
+        bits[headers.malformed] |= MALFORMED
+        bits[bad_network(headers)] |= BAD_IP_CHECKSUM
+        bits[bad_transport(headers.data, transport, _offloaded(block))] |= BAD_CHECKSUM
+        bits[_low_ttl(headers)] |= TTL_LOW
+        _icmp(headers, transport, bits)
+        self._tcp(block, headers, transport, bits)
+        self._arp(headers, bits)
         if self.gaps:
             self._missing(block, bits)
+        else:
+            self._rings.clear()  # what comes next follows on nothing that was seen
         troubled = np.flatnonzero(bits)
         notes = Notes(block.rows["number"][troubled], bits[troubled])
         with self._lock:
@@ -235,7 +238,7 @@ class Expert:
         while self._kept > self._keep and len(self._found) > 1:
             self._kept -= len(self._found.popleft().numbers)
 
-    def _tcp(self, block: Block, layers: Layers, transport: Transport, bits: Array) -> None:
+    def _tcp(self, block: Block, headers: Headers, transport: Transport, bits: Array) -> None:
         segments = transport.only((transport.protocol == TCP) & transport.whole)
         if not len(segments.frame):
             return
@@ -248,20 +251,21 @@ class Expert:
             flows[key] = flow
             touched.append(flow.segment)
         at = segments.at
-        flags = layers.data[at + 13].astype(np.int64)
-        size = segments.end - at - (layers.data[at + 12] >> 4).astype(np.int64) * 4
+        head = heads(headers.data, at, 20)
+        flags = word(head, 13, 1)
+        size = segments.end - at - (word(head, 12, 1) >> 4) * 4
         scale = np.full(len(at), -1)
         for place in np.flatnonzero(flags & SYN).tolist():
-            scale[place] = _window_scale(layers, int(at[place]), int(segments.stop[place]))
+            scale[place] = _window_scale(headers, int(at[place]), int(segments.stop[place]))
         columns = (
             segments.frame,
             groups.group,
             groups.side,
             block.rows["time"][segments.frame],
             flags,
-            layers.long(at + 4),
-            layers.long(at + 8),
-            layers.word(at + 14),
+            word(head, 4, 4),
+            word(head, 8, 4),
+            word(head, 14),
             size,
             scale,
         )
@@ -276,9 +280,9 @@ class Expert:
             del flows[next(iter(flows))]
             self.forgotten += 1
 
-    def _arp(self, layers: Layers, bits: Array) -> None:
+    def _arp(self, headers: Headers, bits: Array) -> None:
         """Who claims which address: the sender always, the target in what is no request (RFC 826)."""
-        frames, packets = layers.arp
+        frames, packets = headers.arp
         for frame, packet in zip(frames.tolist(), packets, strict=True):
             raw = packet.tobytes()
             claims = [(raw[14:18], raw[8:14])]
@@ -310,9 +314,9 @@ def _offloaded(block: Block) -> Array:
     return offloaded(headers) & (block.rows["net_header_length"] >= 2)
 
 
-def _window_scale(layers: Layers, at: int, stop: int) -> int:
+def _window_scale(headers: Headers, at: int, stop: int) -> int:
     """The shift of a TCP header's window scale option, at most 14 (RFC 7323); -1 where it has none."""
-    raw = layers.data[at + 20 : min(at + (int(layers.data[at + 12]) >> 4) * 4, stop)].tobytes()
+    raw = headers.data[at + 20 : min(at + (int(headers.data[at + 12]) >> 4) * 4, stop)].tobytes()
     place = 0
     while place < len(raw) and raw[place]:
         if raw[place] == 1:
@@ -326,17 +330,16 @@ def _window_scale(layers: Layers, at: int, stop: int) -> int:
     return -1
 
 
-def _low_ttl(layers: Layers) -> Array:
+def _low_ttl(headers: Headers) -> Array:
     """Frames whose IPv4 packet has few hops left and is not for the local network."""
-    found = [np.zeros(0, np.int64)]
-    for frame, at, _ in layers.ip4:
-        low = layers.data[at + 8] < _TTL_SMALL
-        found.append(frame[low & (layers.data[at + 16] >> 4 != 14)])
-    return np.concatenate(found)
+    packets = headers.network
+    ttl, target = headers.data[packets.at + 8], packets.target[:, 12]
+    low: Array = packets.frame[packets.four & (ttl < _TTL_SMALL) & (target >> 4 != 14)]
+    return low
 
 
-def _icmp(layers: Layers, transport: Transport, bits: Array) -> None:
-    kind = layers.data[transport.at].astype(np.int64) + 256 * (transport.protocol == ICMPV6)
+def _icmp(headers: Headers, transport: Transport, bits: Array) -> None:
+    kind = headers.data[transport.at].astype(np.int64) + 256 * (transport.protocol == ICMPV6)
     known = (transport.protocol == ICMP) | (transport.protocol == ICMPV6)
     bits[transport.frame[known & np.isin(kind, (3, 257, 258))]] |= UNREACHABLE
     bits[transport.frame[known & np.isin(kind, (11, 259))]] |= TIME_EXCEEDED

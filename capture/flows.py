@@ -15,7 +15,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from capture.batch.layers import ICMP, ICMPV6, TCP, UDP, Ends, Layers, Transport
+from capture.batch.ends import ICMP, ICMPV6, TCP, UDP, Ends, Headers, Transport
+from capture.batch.walk import heads, word
 from capture.frame import TO_DRIVER, Array
 from capture.store import Block
 from capture.tracking.connections import ACK, SYN, Connection
@@ -162,10 +163,10 @@ class _Table:
         self.connections: dict[bytes, Connection] = {}
         self.columns = _Columns.room(64)
 
-    def add(self, block: Block, ends: Ends, layers: Layers) -> None:
+    def add(self, block: Block, ends: Ends, headers: Headers) -> None:
         groups = group_by_ends(ends)
         if isinstance(ends, Transport) and self.kind == "tcp":
-            rows = self._connections(groups, ends, layers)
+            rows = self._connections(groups, ends, headers)
         else:
             rows = np.array([self._find(key) for key in groups.keys], np.int64)[groups.group]
         self._count(block.rows[ends.frame], rows, groups.side)
@@ -218,16 +219,17 @@ class _Table:
         self.row[key] = row
         return row
 
-    def _connections(self, groups: Groups, ends: Transport, layers: Layers) -> Array:
+    def _connections(self, groups: Groups, ends: Transport, headers: Headers) -> Array:
         """The row of every segment; a loop over the conversations in which a SYN is, and first segments."""
-        flags = layers.data[ends.at + 13]
+        flags = headers.data[ends.at + 13]
         opened = np.zeros(len(groups.keys), bool)
         opened[groups.group[flags & SYN != 0]] = True
         told = opened[groups.group]
         acks = flags & ACK != 0
         told[np.unique((groups.group * 2 + groups.side) * 2 + acks, return_index=True)[1]] = True
         places = np.flatnonzero(told)
-        seq, ack = layers.long(ends.at[places] + 4), layers.long(ends.at[places] + 8)
+        head = heads(headers.data, ends.at[places], 12)
+        seq, ack = word(head, 4, 4), word(head, 8, 4)
         known = [self.connections.setdefault(key, Connection()) for key in groups.keys]
         begun: dict[int, list[tuple[int, int]]] = {}  # group: (segment, row) from which a connection is new
         newest = [self.row.get(key, -1) for key in groups.keys]
@@ -358,7 +360,7 @@ class Conversations:
 
     def add(self, block: Block, settled: bool = True) -> None:
         """Count frames. Where their stages are not final yet pass settled=False, and `stages` later."""
-        self._each(block, settled, lambda table, part, ends, layers: table.add(part, ends, layers))
+        self._each(block, settled, lambda table, part, ends, headers: table.add(part, ends, headers))
 
     def stages(self, block: Block) -> None:
         """Count the latencies of frames that were added with settled=False, now that they are known."""
@@ -381,26 +383,26 @@ class Conversations:
             self._tables = {kind: _Table(kind, self._budget) for kind in KINDS}
 
     def _each(
-        self, block: Block, settled: bool, add: Callable[[_Table, Block, Ends, Layers], None] | None
+        self, block: Block, settled: bool, add: Callable[[_Table, Block, Ends, Headers], None] | None
     ) -> None:
         for start in range(0, len(block.rows), _AT_ONCE):
             cut = slice(start, start + _AT_ONCE)
             part = Block(block.rows[cut], block.data, block.offsets[cut], block.stages[cut])
-            layers = Layers(part)
+            headers = Headers(part)
             with self._lock:
-                for kind, ends in _by_kind(layers):
+                for kind, ends in _by_kind(headers):
                     table = self._tables[kind]
                     if add is not None:
-                        add(table, part, ends, layers)
+                        add(table, part, ends, headers)
                     if settled:
                         table.latencies(part, ends)
                     table.fold()
 
 
-def _by_kind(layers: Layers) -> Iterator[tuple[Kind, Ends]]:
-    yield "eth", layers.ether
-    yield "ip", layers.network
-    transport = layers.transport
+def _by_kind(headers: Headers) -> Iterator[tuple[Kind, Ends]]:
+    yield "eth", headers.ether
+    yield "ip", headers.network
+    transport = headers.transport
     protocol = transport.protocol
     wanted: tuple[tuple[Kind, Array], ...] = (
         ("tcp", protocol == TCP),

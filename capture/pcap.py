@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 from capture._frames import pcap_records
+from capture.errors import CaptureError
 from capture.files.whole import WholeBlocks
 from capture.files.window import Window
 
@@ -26,10 +27,6 @@ _MAGIC = {
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
 MAGICS = frozenset(_MAGIC)
-
-
-class CaptureError(ValueError):
-    """A capture file that cannot be read on; one line with the place in the file."""
 
 
 class Packet(NamedTuple):
@@ -80,9 +77,9 @@ class Records:
         return True
 
 
-def read_pcap(file: IO[bytes]) -> Iterator[Packet]:
-    """The frames of a pcap file, open at its first byte. CaptureError where it is damaged."""
-    records = Records(Window(file))
+def read_pcap(file: IO[bytes] | Window) -> Iterator[Packet]:
+    """The frames of a pcap file at its first byte. CaptureError where it is damaged."""
+    records = Records(file if isinstance(file, Window) else Window(file))
     while records.step():
         if records.packet is not None:
             yield records.packet

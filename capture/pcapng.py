@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from capture._frames import pcapng_blocks
+from capture.errors import CaptureError
 from capture.fields import printable
 from capture.files.whole import WholeBlocks
 from capture.files.window import Window
-from capture.pcap import ETHERNET, LENGTH_MAX, CaptureError, Packet
+from capture.pcap import ETHERNET, LENGTH_MAX, Packet
 
 SECTION = b"\x0a\x0d\x0d\x0a"
 _ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
@@ -78,6 +79,10 @@ class Blocks:
             if order is None:
                 raise CaptureError(f"section at byte {at}: no known byte-order magic")
             self.section, done = Section(order), 12
+            version = window.take(2)
+            if len(version) == 2 and (major := struct.unpack(order + "H", version)[0]) != 1:
+                raise CaptureError(f"section at byte {at}: version {major} of pcapng is not known")
+            done += len(version)
         elif self.section is None:
             raise CaptureError("not a pcapng file: no section header at byte 0")
         kind, total = struct.unpack(self.section.order + "II", head)
@@ -97,12 +102,12 @@ class Blocks:
         return True
 
 
-def read_pcapng(file: IO[bytes]) -> Iterator[Packet]:
-    """The frames of a pcapng file, open at its first byte. CaptureError where it is damaged.
+def read_pcapng(file: IO[bytes] | Window) -> Iterator[Packet]:
+    """The frames of a pcapng file at its first byte. CaptureError where it is damaged.
 
     A simple packet block has no time; it gets that of the packet before it.
     """
-    blocks = Blocks(Window(file))
+    blocks = Blocks(file if isinstance(file, Window) else Window(file))
     while blocks.step():
         if blocks.packet is not None:
             yield blocks.packet

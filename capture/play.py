@@ -7,8 +7,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from capture.errors import CaptureError
+from capture.files.window import Window
 from capture.frame import TO_DEVICE, TO_DRIVER
-from capture.pcap import ETHERNET, MAGICS, CaptureError, Packet, read_pcap
+from capture.pcap import ETHERNET, MAGICS, Packet, read_pcap
 from capture.pcapng import SECTION, read_pcapng
 
 MIX = "mix.pcapng"
@@ -24,13 +26,16 @@ class PlayFrame(NamedTuple):
 
 
 def read(file: IO[bytes]) -> Iterator[Packet]:
-    """The frames of a pcap or pcapng file, whichever it is. The file must be able to seek."""
-    magic = file.read(4)
-    file.seek(0)
+    """The frames of a pcap or pcapng file, whichever it is, open at its first byte."""
+    window = Window(file)
+    window.have(4)
+    magic = window.bytes[:4]
     if magic == SECTION:
-        return read_pcapng(file)
+        return read_pcapng(window)
     if magic in MAGICS:
-        return read_pcap(file)
+        return read_pcap(window)
+    if not magic:
+        raise CaptureError("it is empty: no capture, not even one without frames")
     raise CaptureError("neither a pcap nor a pcapng file; give a capture as tcpdump -w or Wireshark write it")
 
 

@@ -24,6 +24,11 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, Protocol
 
 import numpy as np
+import scapy.layers.dhcp
+import scapy.layers.dns
+import scapy.layers.inet
+import scapy.layers.inet6
+import scapy.layers.vxlan  # noqa: F401  # scapy takes apart only what is loaded
 from scapy.data import MTU
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet
@@ -109,6 +114,7 @@ class _Feed:
         self._waiting = 0  # frames that match
         self._programs: list[Program] = []
         self._ended = False
+        self._why: Exception | None = None  # what the source raised at its end
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -126,7 +132,7 @@ class _Feed:
         with self._changed:
             while not self._waiting:
                 if self._ended or self._closed:
-                    raise EOFError("the source of this ring socket is closed")
+                    raise EOFError("the source of this ring socket is closed") from self._why
                 self._changed.wait()
             batch = next(batch for batch in self._batches if batch.picks)
             while self._batches[0] is not batch:
@@ -175,13 +181,13 @@ class _Feed:
                     return
             try:
                 pulled = self._source.frames(self._cursor)
-            except (RuntimeError, OSError, ValueError):
-                pulled = None
+            except Exception as error:  # whoever waits for a frame is told, whatever it was
+                pulled, why = None, error
             with self._changed:
                 if self._closed:
                     return
                 if pulled is None:
-                    self._ended = True
+                    self._ended, self._why = True, why
                     os.eventfd_write(self.descriptor, 1)
                     self._changed.notify_all()
                     return
@@ -250,6 +256,8 @@ class RingSocket(SuperSocket):  # type: ignore[misc]  # scapy is untyped
         self.ins = self.outs = None
         self.closed = True  # until there is something to close
         self._filter = ExitStack()
+        if not callable(getattr(source, "frames", None)):
+            raise TypeError(f"a ring socket needs a Pair or what has frames(), not {type(source).__name__}")
         program = compile_bpf(filter) if filter else None
         self._names = _names(source) if names is None else names
         self._net_header = net_header

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from capture.batch.layers import TCP, UDP, Layers, Transport
+from capture.batch.ends import TCP, UDP, Headers, Transport
 from capture.flows import filter_between
 from capture.store import Block, FrameStore
 from capture.tracking.connections import ACK, SYN, Connection
@@ -149,7 +149,7 @@ class _Packet:
 def _of(store: FrameStore, number: int) -> tuple[bytes, int]:
     """The key of the innermost TCP or UDP header of a frame, and which of both it is."""
     for block in store.blocks(number, number + 1):
-        transport = Layers(block).transport
+        transport = Headers(block).transport
         for protocol in (TCP, UDP):
             mine = transport.only(transport.protocol == protocol)
             if len(mine.frame):
@@ -160,18 +160,16 @@ def _of(store: FrameStore, number: int) -> tuple[bytes, int]:
 
 def _gather(store: FrameStore, key: bytes, protocol: int) -> Iterator[_Packet]:
     for block in store.blocks(store.first, store.last + 1):
-        layers = Layers(block)
-        transport = layers.transport.only(layers.transport.protocol == protocol)
+        transport = Headers(block).transport
+        transport = transport.only(transport.protocol == protocol)
         groups = group_by_ends(transport)
         if key not in groups.keys:
             continue
         mine = np.flatnonzero(groups.group == groups.keys.index(key))
-        yield from _packets(block, layers, transport.only(mine), groups.side[mine].tolist(), protocol)
+        yield from _packets(block, transport.only(mine), groups.side[mine].tolist(), protocol)
 
 
-def _packets(
-    block: Block, layers: Layers, headers: Transport, sides: list[int], protocol: int
-) -> Iterator[_Packet]:
+def _packets(block: Block, headers: Transport, sides: list[int], protocol: int) -> Iterator[_Packet]:
     rows = block.rows[headers.frame]
     numbers, times = rows["number"].tolist(), rows["time"].tolist()
     columns = zip(

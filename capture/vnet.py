@@ -27,6 +27,8 @@ HASH_REPORTS = {0: "NONE", 1: "IPv4", 2: "TCPv4", 3: "UDPv4", 4: "IPv6", 5: "TCP
                 8: "TCPv6_EX", 9: "UDPv6_EX"}  # fmt: skip
 _ECN = 0x80
 _NEEDS_CSUM, _DATA_VALID, _RSC_INFO = 1, 2, 4
+_GSO_WORDS = {1: "TCP super-frame", 3: "UDP super-frame, to be fragmented", 4: "TCP super-frame",
+              5: "UDP super-frame"}  # fmt: skip
 _GSO_NAMES = GSO_TYPES | {kind | _ECN: f"{name}+ECN" for kind, name in GSO_TYPES.items()}
 
 
@@ -84,18 +86,15 @@ def offload(header: bytes, length: int) -> str:
     flags, kind, head, size, start, offset = struct.unpack_from("<BBHHHH", header)
     words = []
     if kind:
-        name = _GSO_NAMES.get(kind, f"type {kind}")
-        data = length - head
-        count = (
-            f"{-(-data // size)} segments of {size} bytes"
-            if size and data > 0
-            else f"segments of {size} bytes"
-        )
-        words.append(f"{name} super-frame: {count}")
+        words.append(_GSO_WORDS.get(kind & ~_ECN, f"super-frame of type {kind}"))
+        count = -(-(length - head) // size) if size and length > head else 0
+        words.append(f"{count or ''} segment{'s'[: count != 1]} of {size} bytes".lstrip())
+        if kind & _ECN:
+            words.append("congestion marked")
     if flags & _RSC_INFO:
         words.append(f"{start} coalesced segments, {offset} duplicate acknowledgments")
     elif flags & _NEEDS_CSUM:
-        words.append(f"checksum at {start}+{offset} left to the device")
+        words.append(f"checksum partial (left to the device, at {start}+{offset})")
     if flags & _DATA_VALID:
         words.append("checksums verified")
     if len(header) >= 12 and (buffers := int.from_bytes(header[10:12], "little")) > 1:

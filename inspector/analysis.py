@@ -75,7 +75,7 @@ class Analysis:
         stop = min(self._end() + 1, start + _PIECE)
         if start >= stop:
             return False
-        self.expert.gaps = self._session.capture_filter is None
+        self.expert.gaps = self._session.capture_filter is None and self._unbroken(start)
         for block in store.blocks(start, stop):
             self.conversations.add(block)
             found = self.expert.add(block)
@@ -83,6 +83,11 @@ class Analysis:
         self.through = stop - 1
         self._forget(store.first)
         return True
+
+    def _unbroken(self, start: int) -> bool:
+        """Whether every frame was logged, and none fell out of the store before it was looked at."""
+        tick = self._session.tick
+        return start == self.through + 1 and tick is not None and tick.snapshot.logs.frame_sample == 1
 
     def _forget(self, first: int) -> None:
         """Notes of frames that are gone; they were made in ascending order."""

@@ -12,7 +12,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from inspector import __version__
 from inspector.commands import capturing
@@ -75,6 +75,19 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         complain(message.removeprefix("argument "))
         raise SystemExit(USAGE)
+
+
+class _ListFields(argparse.Action):
+    """Prints the table of fields and ends, as --version does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **kwargs: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, **kwargs)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from inspector.commands.filters import field_table
+
+        print("\n".join(field_table()), flush=True)
+        raise SystemExit(OK)
 
 
 def complain(message: str) -> None:
@@ -163,6 +176,9 @@ def _add_dissect(dissect: argparse.ArgumentParser) -> None:
         help="end after this many packets were shown",
     )
     dissect.add_argument("-V", "--tree", action="store_true", help="every layer and field (scapy's)")
+    dissect.add_argument(
+        "--list-fields", action=_ListFields, help="the names for -Y and --fields, and what they hold"
+    )
     shape = dissect.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object a line")
     shape.add_argument(
@@ -224,14 +240,36 @@ def _check(options: argparse.Namespace) -> str | None:
     return None
 
 
+def _hold_streams() -> bool:
+    """Keep a file that is opened from becoming standard input, output or error; whether there is output."""
+    output = sys.stdout is not None
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    if sys.stderr is None:  # print() would take standard output then, in the middle of a capture
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for as long as the program lives
+    if not output:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    return output
+
+
+def _prints(options: argparse.Namespace) -> bool:
+    """Whether a command is of no use without standard output."""
+    return options.command in ("snapshot", "watch", "dissect") or getattr(options, "write", None) == "-"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `ringscope`; its exit code."""
+    output = _hold_streams()
     try:
         options = parser().parse_args(_arguments(sys.argv[1:] if argv is None else argv))
         problem = _check(options)
         if problem is not None:
             complain(problem)
             return USAGE
+        if not output and _prints(options):
+            complain(f"{options.command}: standard output is closed, so there is nowhere to write")
+            return FAILED
         gc.disable()  # nothing that is loaded now is garbage, and looking for it delays the first picture
         from inspector.commands.perform import perform
 

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from textual.pilot import Pilot
 
 from capture.play import load_mix
 from dataplane.pair import Pair, PlayFrame
-from dataplane.records import TO_DEVICE, Side
+from dataplane.records import TO_DEVICE, Kind, Side
 from dataplane.snapshot import Snapshot
 from dataplane.source import START, Cursor, Events, Frames, RingSource
 from inspector.app import RingscopeApp
@@ -32,6 +35,7 @@ from inspector.screens.packets import PacketsScreen
 HERE = Path(__file__).parent
 _EPOCH = 1_790_000_000_000_000_000
 _BEAT = 66_666_667  #: ns between two readings
+_PACE = 9_000  #: ns between two events
 _FONT = "'DejaVu Sans Mono', Menlo, Consolas, 'Liberation Mono', monospace"
 
 Play = Callable[[Pilot[Any], "Posed"], Awaitable[None]]
@@ -47,6 +51,8 @@ class Posed:
         self.identity = pair.identity
         self.beats = 0
         self._state = state
+        self._seen: Cursor = START
+        self._handled: dict[tuple[int, int], int] = {}
 
     def advance(self, driver: int = 0, device: int = 0, *, unit: str = "turn") -> None:
         """Steps the driver, then the device."""
@@ -64,13 +70,22 @@ class Posed:
     def events(self, since: Cursor = START) -> Events:
         events = self.pair.events(since)
         rows = events.rows.copy()
-        rows["time"] = _EPOCH + rows["number"] * 9_000
+        rows["time"] = _EPOCH + rows["number"] * _PACE
         return replace(events, rows=rows)
 
     def frames(self, since: Cursor = START) -> Frames:
+        """Each frame has the time at which the device had its buffer in hand, by the events."""
+        events = self.events(self._seen)
+        self._seen = events.cursor
+        for row in events.rows[np.isin(events.rows["kind"], (Kind.NEXT, Kind.COMPLETE))].tolist():
+            _, time, place, _, _, kind, _, queue, _, count = row
+            for position in range(place, place + max(count, 1)):
+                if kind == Kind.NEXT or queue % 2 == 0:
+                    self._handled[queue, position] = time - (kind == Kind.COMPLETE) * _PACE // 2
         frames = self.pair.frames(since)
         rows = frames.rows.copy()
-        rows["time"] = _EPOCH + rows["number"] * 3_137_000
+        origins = zip(rows["queue"].tolist(), rows["position"].tolist(), strict=True)
+        rows["time"] = [self._handled[origin] for origin in origins]
         return replace(frames, rows=rows)
 
     def memory(self, address: int, length: int) -> bytes:
@@ -152,18 +167,59 @@ async def rings(pilot: Pilot[Any], posed: Posed) -> None:
     await _in_three_states(pilot, posed)
 
 
-async def packets(pilot: Pilot[Any], posed: Posed) -> None:
-    """A DNS answer, with the bytes of one field lit."""
+async def _some_traffic(pilot: Pilot[Any], posed: Posed) -> None:
     for _ in range(60):
         posed.advance(driver=1, device=1)
         await look(pilot, posed)
     await pilot.press("2")
-    await look(pilot, posed)
+    await look(pilot, posed, 2)
     await pilot.press("f")
+
+
+async def packets(pilot: Pilot[Any], posed: Posed) -> None:
+    """A DNS answer, with the bytes of one field lit."""
+    await _some_traffic(pilot, posed)
     await pilot.press("slash", *"CNAME web", "enter")
     await _dissected(pilot)
     await pilot.press("tab", "G", "enter")
     await look(pilot, posed)
+
+
+async def filtered(pilot: Pilot[Any], posed: Posed) -> None:
+    """A display filter that holds, and the next one being typed."""
+    await _some_traffic(pilot, posed)
+    await pilot.press("ampersand", *"tcp or dns", "enter")
+    await _viewed(pilot, posed)
+    await pilot.press("slash", *"Client Hello", "enter")
+    await _dissected(pilot)
+    await pilot.press("ampersand", "ctrl+u", *"dns.qry.n")
+    await look(pilot, posed)
+
+
+async def conversations(pilot: Pilot[Any], posed: Posed) -> None:
+    """Who talks with whom."""
+    await _some_traffic(pilot, posed)
+    await pilot.press("c")
+    app = pilot.app
+    assert isinstance(app, RingscopeApp)
+    for _ in range(400):
+        await pilot.pause(0.05)
+        await look(pilot, posed)
+        if app.analysis.through >= app.session.frames.last:
+            break
+    await pilot.pause(1.0)  # the screen looks twice a second
+    await look(pilot, posed)
+
+
+async def _viewed(pilot: Pilot[Any], posed: Posed) -> None:
+    """Waits for the thread that filters."""
+    for _ in range(400):
+        await pilot.pause(0.05)
+        await look(pilot, posed)
+        view = pilot.app.screen
+        if isinstance(view, PacketsScreen) and view.packets.shown.complete and view.packets.shown.filter_text:
+            return
+    raise RuntimeError("the filter was not through in twenty seconds")
 
 
 async def _dissected(pilot: Pilot[Any]) -> None:
@@ -179,8 +235,11 @@ async def _dissected(pilot: Pilot[Any]) -> None:
 PICTURES = (
     Picture("rings-split", (140, 44), lambda: _outgoing("split"), rings),
     Picture("rings-packed", (140, 44), lambda: _flood("packed"), rings),
-    Picture("packets", (140, 44), lambda: _mix("split"), packets),
     Picture("rings-small", (80, 24), lambda: _outgoing("split"), rings),
+    Picture("packets", (120, 40), lambda: _mix("split"), packets),
+    Picture("packets-small", (80, 24), lambda: _mix("split"), packets),
+    Picture("packets-filter", (200, 60), lambda: _mix("packed"), filtered),
+    Picture("conversations", (120, 40), lambda: _mix("split"), conversations),
 )
 
 
@@ -215,6 +274,8 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="only these")
     options = parser.parse_args()
     stale = []
+    kept = tempfile.TemporaryDirectory()  # nothing that was typed here before is in a picture
+    os.environ["XDG_STATE_HOME"] = kept.name
     for picture in PICTURES:
         if options.names and picture.name not in options.names:
             continue

@@ -62,7 +62,8 @@ def _net(offset: int, size: int, mask: int = 0) -> _Fact:
 
     def fact(block: Block, every: Array) -> Column:
         rows = block.rows
-        header = np.ascontiguousarray(rows["net_header"]).view(np.uint8).reshape(len(rows), -1)
+        header = np.ascontiguousarray(rows["net_header"]).view(np.uint8)
+        header = header.reshape(len(rows), rows.dtype["net_header"].itemsize)
         values = header[:, offset].astype(np.int64)
         if size == 2:
             values |= header[:, offset + 1].astype(np.int64) << 8

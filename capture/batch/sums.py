@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import numpy as np
 
-from capture.batch.layers import ICMP, UDP, Layers, Transport
+from capture.batch.ends import ICMP, UDP, Headers, Transport
+from capture.batch.walk import heads, word
 from capture.frame import Array
 
 _NEEDS_CSUM = 1
 _PIECE = 256  #: segments summed at once, so that what is widened stays in the cache
 
 
-def bad_network(layers: Layers) -> Array:
+def bad_network(headers: Headers) -> Array:
     """Indices of frames with an IPv4 header whose checksum is wrong. A header that is cut is not judged."""
-    found = [np.zeros(0, np.int64)]
-    for frame, at, size in layers.ip4:
-        there = at + size <= layers.captured_end[frame]
-        total = ones_sum(layers.data, at[there], at[there] + size[there])
-        found.append(frame[there][total != 0xFFFF])
-    return np.concatenate(found)
+    packets = headers.network
+    judged = packets.only(packets.four & (packets.at + packets.size <= packets.stop))
+    total = ones_sum(headers.data, judged.at, judged.at + judged.size)
+    wrong: Array = judged.frame[total != 0xFFFF]
+    return wrong
 
 
-def bad_transport(layers: Layers, headers: Transport, offloaded: Array) -> Array:
+def bad_transport(data: Array, headers: Transport, offloaded: Array) -> Array:
     """Indices of frames with a TCP, UDP or ICMP checksum that is wrong.
 
     offloaded: mask over the frames of the block whose checksum is to be filled in later. Fragments, cut
     segments and UDP without a checksum are not judged.
     """
     udp = headers.protocol == UDP
-    place = headers.at + 6
-    none = udp & (layers.word(np.minimum(place, headers.stop - 2)) == 0)
+    none = udp & (word(heads(data, headers.at, 8), 6) == 0)
     judged = headers.whole & (headers.end <= headers.stop) & ~offloaded[headers.frame] & ~none
     chosen = headers.only(judged)
     if not len(chosen.frame):
         return np.zeros(0, np.int64)
-    body = ones_sum(layers.data, chosen.at, chosen.end)
+    body = ones_sum(data, chosen.at, chosen.end)
     words = np.concatenate([chosen.source, chosen.target], axis=1).view(">u2").astype(np.int64)
     pseudo = words.sum(axis=1) + chosen.protocol + (chosen.end - chosen.at)
     total = _fold(body + np.where(chosen.protocol == ICMP, 0, pseudo))

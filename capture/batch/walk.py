@@ -4,12 +4,13 @@ Frames are walked a layer at a time, all frames together, tunnels included: ever
 kind that were found by the step before and finds what they carry. Headers that contradict themselves end
 the walk of their frame, as they do in Wireshark. Not one byte outside a frame's captured bytes is used.
 Fragments are not put together: the first shows its headers, the later ones carry nothing that is known.
-Entered are tags, MPLS, IP in IP, GRE, VXLAN, Geneve, IPsec AH, SNAP, and what ICMP errors quote.
+Entered are tags, MPLS, PPPoE, IP in IP, GRE, VXLAN, Geneve, IPsec AH, SNAP, and what ICMP errors quote.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partialmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -94,6 +95,13 @@ def word(head: Array, offset: int, size: int = 2) -> Array:
     return column.astype(np.uint64 if size == 8 else np.int64)
 
 
+def ipv6_length(layers: Layers, head: Array) -> Array:
+    """The payload length of IPv6 layers, of whose headers all 40 bytes are there as `head`."""
+    length, room = word(head, 4), layers.stop - layers.at - 40
+    # 0 stands for more than the field can say (jumbograms, RFC 2675; segmentation offload)
+    return np.where((length == 0) & (room > 0xFFFF), room, length)
+
+
 class _Table(NamedTuple):
     """Where numbers lead: `codes[number]` is 0, or the place in `kinds` counted from 1."""
 
@@ -111,7 +119,8 @@ def _table(known: dict[int, str]) -> _Table:
 
 #: The layer that each known EtherType leads to.
 ETHER_NEXT = {0x800: "ip", 0x806: "arp", 0x8035: "arp", 0x86DD: "ipv6", 0x8100: "vlan", 0x9100: "vlan",
-               0x88A8: "ieee8021ad", 0x8847: "mpls", 0x8848: "mpls", 0x6558: "eth"}  # fmt: skip
+               0x88A8: "ieee8021ad", 0x8847: "mpls", 0x8848: "mpls", 0x8864: "pppoes",
+               0x6558: "eth"}  # fmt: skip
 _ETHER = _table(ETHER_NEXT)
 _IP_NEXT = _table({0: "hopopts", 1: "icmp", 4: "ip", 6: "tcp", 17: "udp", 41: "ipv6", 43: "routing",
                    44: "fraghdr", 47: "gre", 51: "ah", 58: "icmpv6", 60: "dstopts"})  # fmt: skip
@@ -120,19 +129,34 @@ _PORTS = _table(
 )
 _ERRORS = np.isin(np.arange(256), (3, 4, 5, 11, 12))  #: ICMP types that quote a packet
 _ECHOES = np.isin(np.arange(256), (0, 8, 13, 14, 15, 16, 17, 18))  #: those with an identifier
+_APPLICATIONS = frozenset(("dns", "mdns", "llmnr", "dhcp", "dns_stream"))
+#: Bytes that a header cannot do without; nothing is asked of what applications say.
+_LEAST = {"eth": 14, "llc": 3, "vlan": 4, "ieee8021ad": 4, "mpls": 4, "pppoes": 8, "arp": 8, "ip": 20,
+          "ipv6": 40, "hopopts": 8, "routing": 8, "dstopts": 8, "ah": 8, "fraghdr": 8, "icmp": 8,
+          "icmpv6": 8, "tcp": 20, "udp": 8, "vxlan": 8, "geneve": 8, "gre": 4}  # fmt: skip
+_NEVER = np.int64(1 << 62)  #: behind all data
 
 
 class Walk:
-    """All layers of a block: `found[kind]` in pieces ordered by depth, `depths[kind]` their depths."""
+    """All layers of a block: `found[kind]` in pieces ordered by depth, `depths[kind]` their depths.
 
-    def __init__(self, block: Block) -> None:
+    The masks over its frames leave out what is quoted or goes on in another fragment. carried: what
+    applications say over TCP and UDP is walked too, not tunnels alone.
+    """
+
+    def __init__(self, block: Block, carried: bool = True) -> None:
         self.data = np.frombuffer(block.data, np.uint8)
         #: of each frame the depth of the ICMP error in it: what is deeper is only quoted
         self.quoted = np.full(len(block.rows), DEPTH, np.int64)
+        #: of each frame where the payload of a first fragment begins: the rest of it is elsewhere
+        self.pieces = np.full(len(block.rows), _NEVER)
+        self.lacking = np.zeros(len(block.rows), bool)  #: a header ends before its last byte
+        self.wrong = np.zeros(len(block.rows), bool)  #: a header contradicts itself
         self.found: dict[str, list[Layers]] = {}
         self.depths: dict[str, list[int]] = {}
         self._next: dict[str, list[Layers]] = {}
         self._depth = 0
+        self._left_out = frozenset() if carried else _APPLICATIONS
         rows = block.rows
         captured = rows["captured"].astype(np.int64)
         length = np.maximum(rows["length"].astype(np.int64), captured)
@@ -149,7 +173,7 @@ class Walk:
     def layers(self, kind: str, quoted: bool = True) -> Layers:
         """All layers of that kind, outer ones before inner ones; `quoted`: those in ICMP errors too."""
         parts = self.found.get(kind, [])
-        if not quoted:
+        if not quoted and bool((self.quoted < DEPTH).any()):
             depths = self.depths.get(kind, [])
             parts = [
                 part.take(self.quoted[part.frames] >= at) for part, at in zip(parts, depths, strict=True)
@@ -162,8 +186,18 @@ class Walk:
             self.depths.setdefault(kind, []).append(self._depth)
 
     def _carry(self, kind: str, layers: Layers) -> None:
-        if len(layers.at):
+        if len(layers.at) and kind not in self._left_out:
             self._next.setdefault(kind, []).append(layers)
+
+    def _trouble(self, mask: Array, layers: Layers, which: Array) -> None:
+        """Note it of the frames of some layers, unless they are only quoted or end in another fragment."""
+        frames = layers.frames[which]
+        own = (self.quoted[frames] >= self._depth) & (layers.at[which] < self.pieces[frames])
+        mask[frames[own]] = True
+
+    def _torn(self, layers: Layers) -> None:
+        """What these layers are is the first fragment of something."""
+        self.pieces[layers.frames] = np.minimum(self.pieces[layers.frames], layers.at)
 
     def _quote(self, kind: str, layers: Layers) -> None:
         self.quoted[layers.frames] = np.minimum(self.quoted[layers.frames], self._depth)
@@ -180,7 +214,9 @@ class Walk:
     def _headed(self, kind: str, layers: Layers, needed: int, size: int) -> tuple[Layers, Array]:
         """Keep those with `needed` bytes as that kind; go on with those of `size`, and their heads."""
         room = layers.end - layers.at
-        if len(room) and int(room.min()) < size:
+        least = _LEAST.get(kind, 0)
+        if len(room) and int(room.min()) < max(size, least):
+            self._trouble(self.lacking, layers, room < least)
             self._keep(kind, layers.take(room >= needed))
             layers = layers.take(room >= size)
         else:
@@ -207,12 +243,6 @@ class Walk:
         snap = (word(head, 0, 4) == 0xAAAA0300) & (word(head, 4) == 0)
         self._spread(word(head, 6)[snap], _ETHER, layers.take(snap).inside(8))
 
-    def _vlan(self, layers: Layers) -> None:
-        self._tag("vlan", layers)
-
-    def _ieee8021ad(self, layers: Layers) -> None:
-        self._tag("ieee8021ad", layers)
-
     def _tag(self, kind: str, layers: Layers) -> None:
         layers, head = self._headed(kind, layers, 2, 4)
         kinds = word(head, 2)
@@ -221,6 +251,9 @@ class Walk:
         short = kinds <= 1500
         if short.any():
             self._carry("llc", inner.take(short).cut(inner.at[short] + kinds[short]))
+
+    _vlan = partialmethod(_tag, "vlan")
+    _ieee8021ad = partialmethod(_tag, "ieee8021ad")
 
     def _mpls(self, layers: Layers) -> None:
         layers, head = self._headed("mpls", layers, 4, 4)
@@ -233,6 +266,13 @@ class Walk:
         self._carry("ip", inner.take(versions == 4))
         self._carry("ipv6", inner.take(versions == 6))
 
+    def _pppoes(self, layers: Layers) -> None:
+        layers, head = self._headed("pppoes", layers, 8, 8)
+        inner = layers.cut(layers.at + 6 + word(head, 4)).inside(8)
+        protocol = word(head, 6)
+        self._carry("ip", inner.take(protocol == 0x21))
+        self._carry("ipv6", inner.take(protocol == 0x57))
+
     def _arp(self, layers: Layers) -> None:
         layers, head = self._headed("arp", layers, 2, 28)
         ether = (word(head, 0) == 1) & (head[:, 4] == 6)
@@ -240,14 +280,23 @@ class Walk:
         self._keep("arp_ether", layers.take(ether & (head[:, 5] == 4)))
         self._keep("arp_ipv4", layers.take(ether & four))
 
+    def _begun(self, kind: str, layers: Layers) -> Layers:
+        """Those of which there is a byte."""
+        room = layers.end - layers.at
+        if len(room) and int(room.min()) < _LEAST[kind]:
+            self._trouble(self.lacking, layers, room < _LEAST[kind])
+            layers = layers.take(room > 0)
+        self._keep(kind, layers)
+        return layers
+
     def _ip(self, layers: Layers) -> None:
-        layers = layers.take(layers.end > layers.at)
-        self._keep("ip", layers)
+        layers = self._begun("ip", layers)
         head = heads(self.data, layers.at, 20)
         version, size, total = head[:, 0] >> 4, (head[:, 0] & 15).astype(np.int64) * 4, word(head, 2)
         if not (version == 4).all():
             six, four = version == 6, version == 4
             self._ipv6(layers.take(six))
+            self._trouble(self.wrong, layers, ~(six | four))
             layers, head, size, total = layers.take(four), head[four], size[four], total[four]
         self._keep("ip_header", layers)
         room = layers.end - layers.at
@@ -257,54 +306,48 @@ class Walk:
             self._keep("ip_length", layers)
         else:
             self._keep("ip_length", layers.take(size >= 20))
-            layers, head, size, total, room = (
-                layers.take(sound),
-                head[sound],
-                size[sound],
-                total[sound],
-                room[sound],
-            )
+            self._trouble(self.wrong, layers, ~sound)
+            layers, head, room = layers.take(sound), head[sound], room[sound]
+            size, total = size[sound], total[sound]
         self._keep("ip4", layers)
-        whole = (word(head, 6) & 0x1FFF == 0) & (room >= 20)
-        inner = layers.cut(layers.at + np.where(total == 0, np.int64(1 << 40), total)).inside(size)
-        if not whole.all():
-            inner, head = inner.take(whole), head[whole]
+        inner = layers.cut(layers.at + np.where(total == 0, _NEVER >> 1, total)).inside(size)
+        piece = word(head, 6) & 0x3FFF
+        if piece.any() or (len(room) and int(room.min()) < 20):
+            there = room >= 20
+            self._torn(inner.take(there & (piece != 0)))
+            first = there & (piece & 0x1FFF == 0)
+            inner, head = inner.take(first), head[first]
         self._spread(head[:, 9], _IP_NEXT, inner)
 
     def _ipv6(self, layers: Layers) -> None:
-        layers = layers.take(layers.end > layers.at)
-        self._keep("ipv6", layers)
+        layers = self._begun("ipv6", layers)
         head = heads(self.data, layers.at, 40)
         right = head[:, 0] >> 4 == 6
         if not right.all():
+            self._trouble(self.wrong, layers, ~right)
             layers, head = layers.take(right), head[right]
         self._keep("ip6", layers)
         whole = layers.end - layers.at >= 40
         layers, head = layers.take(whole), head[whole]
         inner = layers.inside(40)
-        self._spread(head[:, 6], _IP_NEXT, inner.cut(inner.at + word(head, 4)))
+        self._spread(head[:, 6], _IP_NEXT, inner.cut(inner.at + ipv6_length(layers, head)))
 
-    def _extension(self, kind: str, layers: Layers, unit: int) -> None:
+    def _extension(self, kind: str, unit: int, layers: Layers) -> None:
         layers, head = self._headed(kind, layers, 2, 2)
         size = head[:, 1].astype(np.int64) * unit + 8
         self._spread(head[:, 0], _IP_NEXT, layers.inside(size))
 
-    def _hopopts(self, layers: Layers) -> None:
-        self._extension("hopopts", layers, 8)
-
-    def _routing(self, layers: Layers) -> None:
-        self._extension("routing", layers, 8)
-
-    def _dstopts(self, layers: Layers) -> None:
-        self._extension("dstopts", layers, 8)
-
-    def _ah(self, layers: Layers) -> None:
-        self._extension("ah", layers, 4)
+    _hopopts = partialmethod(_extension, "hopopts", 8)
+    _routing = partialmethod(_extension, "routing", 8)
+    _dstopts = partialmethod(_extension, "dstopts", 8)
+    _ah = partialmethod(_extension, "ah", 4)
 
     def _fraghdr(self, layers: Layers) -> None:
         layers, head = self._headed("fraghdr", layers, 1, 8)
-        first = word(head, 2) & 0xFFF8 == 0
-        self._spread(head[:, 0][first], _IP_NEXT, layers.take(first).inside(8))
+        piece, inner = word(head, 2), layers.inside(8)
+        self._torn(inner.take(piece & 0xFFF9 != 0))
+        first = piece & 0xFFF8 == 0
+        self._spread(head[:, 0][first], _IP_NEXT, inner.take(first))
 
     def _icmp(self, layers: Layers) -> None:
         layers, head = self._headed("icmp", layers, 6, 6)
@@ -368,8 +411,8 @@ class Walk:
     def _gre(self, layers: Layers) -> None:
         layers, head = self._headed("gre", layers, 4, 4)
         flags = word(head, 0)
-        size = 4 + 4 * ((flags & 0xC000 != 0) + (flags >> 13 & 1) + (flags >> 12 & 1))
-        plain = flags & 7 == 0
+        size = 4 + 4 * ((flags >> 15 & 1) + (flags >> 13 & 1) + (flags >> 12 & 1))
+        plain = flags & 0x4007 == 0  # version 0, without a list of routes (RFC 2784)
         self._spread(word(head, 2)[plain], _ETHER, layers.take(plain).inside(size[plain]))
 
     def _message(self, kind: str, layers: Layers) -> None:
@@ -381,14 +424,9 @@ class Walk:
             self._keep("dns_asking", layers)
             self._keep("dns_answering", layers.take(response))
 
-    def _dns(self, layers: Layers) -> None:
-        self._message("dns", layers)
-
-    def _mdns(self, layers: Layers) -> None:
-        self._message("mdns", layers)
-
-    def _llmnr(self, layers: Layers) -> None:
-        self._message("llmnr", layers)
+    _dns = partialmethod(_message, "dns")
+    _mdns = partialmethod(_message, "mdns")
+    _llmnr = partialmethod(_message, "llmnr")
 
     def _dhcp(self, layers: Layers) -> None:
         self._headed("dhcp", layers, 44, 44)
@@ -397,8 +435,8 @@ class Walk:
 _STEPS: dict[str, Callable[[Walk, Layers], None]] = {
     kind: getattr(Walk, f"_{kind}")
     for kind in (
-        "eth", "llc", "vlan", "ieee8021ad", "mpls", "arp", "ip", "ipv6", "hopopts", "routing", "dstopts",
-        "ah", "fraghdr", "icmp", "icmpv6", "tcp", "dns_stream", "udp", "vxlan", "geneve", "gre", "dns",
-        "mdns", "llmnr", "dhcp",
+        "eth", "llc", "vlan", "ieee8021ad", "mpls", "pppoes", "arp", "ip", "ipv6", "hopopts", "routing",
+        "dstopts", "ah", "fraghdr", "icmp", "icmpv6", "tcp", "dns_stream", "udp", "vxlan", "geneve", "gre",
+        "dns", "mdns", "llmnr", "dhcp",
     )
 }  # fmt: skip

@@ -7,14 +7,11 @@ and cut frames keep their exact bytes. Fields of a layer follow each other witho
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from scapy.fields import FlagValue
-from scapy.layers.dhcp import DHCP
+from scapy.layers.dhcp import BOOTP, DHCP
 from scapy.layers.dns import DNS
 from scapy.layers.igmp import IGMP
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -25,14 +22,14 @@ from scapy.packet import NoPayload, Packet, Padding, Raw, split_bottom_up
 
 from capture.dissection import headers, upper
 from capture.dissection.checksums import verified
-from capture.dissection.names import Name, name_of, parts_of
-from capture.dissection.options import dhcp_options, tcp_options, text_or_hex
+from capture.dissection.names import name_of, parts_of
+from capture.dissection.options import dhcp_options, tcp_options
+from capture.dissection.words import summary, title, value_text
 from capture.fields import Field, Kind, printable
 from capture.vnet import VirtioNetHdr, layer_for, offload
 
 DEPTH = 32  #: layers, and packets within fields within packets
 _LIST_MAX = 256  #: packets shown of one list
-_TEXT_MAX = 256
 
 for _port in (53, 5353):  # `capture.dissection.upper` reads these
     for _below in (UDP, TCP):
@@ -109,8 +106,8 @@ def _layers(packet: Packet, data: bytes, base: int, depth: int, kind: Kind) -> l
             else _header_size(layer, rest, fields, base + at)
         )
         first, last = (base + at) * 8, (base + at + size) * 8
-        text = f"{size} bytes" if isinstance(layer, Raw | Padding) else _summary(layer)
-        made.append(Field(_title(layer), text, first, last - first, kind, _tidy(fields, first, last, kind)))
+        text = f"{size} bytes" if isinstance(layer, Raw | Padding) else summary(layer)
+        made.append(Field(title(layer), text, first, last - first, kind, _tidy(fields, first, last, kind)))
         at += size
         if why:
             made.append(Field("malformed", f"{why}; read no further", last, (len(data) - at) * 8, "note"))
@@ -208,7 +205,8 @@ def _fields(layer: Packet, data: bytes, base: int, depth: int, kind: Kind) -> li
             children = _inside(packets, data[here:stop], data[here:], base + here, depth + 1)
         name = name_of(_classes(layer), desc.name)
         named = printable(", ".join(child.name for child in children), 80) if children else ""
-        text = named or _value(layer, desc, value, name)
+        packet = isinstance(value, Packet) and not children
+        text = named or (f"{used >> 3} bytes" if packet else value_text(layer, desc, value, name))
         if not children:
             children = _parts(layer, desc.name, data, base * 8, start, used, kind)
         made.append(Field(name.label, text, base * 8 + start, used, kind, children, name.filter))
@@ -242,6 +240,8 @@ def _corrected(layer: Packet, fields: list[Field]) -> list[Field]:
             else replace(field, text=field.text.replace(" ", ":"), filter=field.filter.rpartition("_")[0])
             for field in fields[5:]
         ]  # fmt: skip
+    elif isinstance(layer, BOOTP):
+        fields = [_bootp(layer, field) for field in fields]
     elif isinstance(layer, VirtioNetHdr) and len(fields) > 5 and int(layer.flags) & 4:
         fields[4] = replace(fields[4], name="coalesced segments", filter="")
         fields[5] = replace(fields[5], name="duplicate acknowledgments", filter="")
@@ -256,6 +256,23 @@ def _corrected(layer: Packet, fields: list[Field]) -> list[Field]:
     elif isinstance(layer, SNAP) and layer.OUI not in (0, 0xF8):
         fields = [replace(field, filter="") if field.filter == "llc.type" else field for field in fields]
     return fields
+
+
+def _bootp(layer: Packet, field: Field) -> Field:
+    """Its texts are padded with zeros to their places, and so is the hardware address."""
+    if field.filter in ("dhcp.server", "dhcp.file") and not (layer.sname, layer.file)[
+        field.filter == "dhcp.file"
+    ].strip(b"\0"):
+        return replace(field, text="none")
+    if field.name == "client hardware address" and layer.hlen == 6 and field.bit_length == 128:
+        text = printable(layer.chaddr[:6].hex(":"))
+        first = field.bit_start
+        parts = (
+            Field("address", text, first, 48, filter="dhcp.hw.mac_addr" if layer.htype == 1 else ""),
+            Field("padding", "10 bytes", first + 48, 80, filter="dhcp.hw.addr_padding"),
+        )
+        return replace(field, text=text, children=parts)
+    return field
 
 
 @lru_cache(1024)
@@ -361,66 +378,3 @@ def _bits(left: Any) -> int:
 
 def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def _title(layer: Packet) -> str:
-    return printable(str(layer.name), 64)
-
-
-def _summary(layer: Packet) -> str:
-    known = _SUMMARIES.get(type(layer).__name__)
-    try:
-        if known:  # the most frequent ones, without scapy's templates
-            return known(layer)
-        text = layer.mysummary()
-    except Exception:  # a summary is made from fields that a cut frame does not have
-        return ""
-    if isinstance(text, tuple):
-        text = text[0]
-    title = _title(layer)
-    words = printable(plain(str(text)), _TEXT_MAX)
-    return words.removeprefix(title).lstrip(" :,") if words.startswith(title) else words
-
-
-def _value(layer: Packet, desc: Any, value: Any, name: Name) -> str:
-    if isinstance(value, bytes) and isinstance(layer, Raw | Padding):
-        return printable(value, _TEXT_MAX)
-    if name.show is not None and isinstance(value, int):
-        return name.show(int(value))
-    if isinstance(value, bytes):
-        return printable(text_or_hex(value), _TEXT_MAX)
-    if isinstance(value, list) and value and all(isinstance(item, bytes) for item in value):
-        return printable(", ".join(map(text_or_hex, value)), _TEXT_MAX)
-    try:
-        text = desc.i2repr(layer, value)
-    except Exception:  # shown as Python shows it
-        text = repr(value)
-    text = printable(plain(text if isinstance(text, str) else repr(text)), _TEXT_MAX)
-    if isinstance(value, FlagValue):
-        return f"{text or 'none'} ({hex(int(value))})"
-    if (
-        isinstance(value, int)
-        and text
-        and text not in (str(value), hex(value))
-        and not _NUMBERED.search(text)
-    ):
-        text += f" ({hex(value) if type(desc).__name__.startswith('X') else value})"
-    return text
-
-
-_SUMMARIES: dict[str, Callable[[Any], str]] = {
-    "Ether": lambda layer: f"{layer.src} > {layer.dst}",
-    "IP": lambda layer: f"{layer.src} > {layer.dst}",
-    "IPv6": lambda layer: f"{layer.src} > {layer.dst}",
-    "TCP": lambda layer: f"{layer.sport} > {layer.dport} {str(layer.flags) or 'no flags'}",
-    "UDP": lambda layer: f"{layer.sport} > {layer.dport}",
-}
-
-_BYTES = re.compile(r"""\bb(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")""")
-_NUMBERED = re.compile(r"^-?\d+(\.\d+)?$|\((?:0x[0-9a-f]+|\d+)\)$")
-
-
-def plain(text: str) -> str:
-    """Text of scapy's without the marks that Python puts round bytes and strings."""
-    text = _BYTES.sub(lambda found: found[1] or found[2] or "", text)
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text

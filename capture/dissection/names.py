@@ -1,17 +1,19 @@
 """What a field is called, which display filter names it, and how its number reads.
 
 scapy names fields for people who type packets. A reader of packets wants words, units, and the name that
-Wireshark's display filter has for the same bits: `nametable` gives them. Where a layer is not in
-them its fields keep scapy's names.
+Wireshark's display filter has for the same bits: `nametable` and `controltable` give them. Where a layer is
+in neither its fields keep scapy's names.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from capture.dissection.nametable import FIELDS, PARTS
+from capture.dissection import controltable, nametable
+from capture.dissection.nametable import TITLES
 from capture.fields import printable
 
 Show = Callable[[int], str]
@@ -52,6 +54,7 @@ _SHOWS: dict[str, Show] = {
     "at8": lambda value: f"{value * 8} bytes ({value})" if value else "0",
     "s": _seconds,
     "ms": lambda value: f"{value} ms" if value else "0 (unspecified)",
+    "tens": lambda value: f"{value * 10} us ({value})",
     "tenths": lambda value: f"{value / 10:g} s ({value})",
     "s256": lambda value: f"{value / 256:g} s",
     "power": lambda value: f"{2**value if value < 128 else 2.0 ** (value - 256):g} s ({value})",
@@ -66,7 +69,7 @@ def _lines(table: str) -> list[list[str]]:
 
 _NAMES = {
     (layer, field): Name(label, "" if filter_ == "-" else filter_, _SHOWS.get(how))
-    for layer, table in FIELDS.items()
+    for layer, table in (nametable.FIELDS | controltable.FIELDS).items()
     for field, filter_, how, label in _lines(table)
 }
 _BITS = {
@@ -74,8 +77,22 @@ _BITS = {
         Bits(int(start), int(length), Name(words, "" if filter_ == "-" else filter_, _SHOWS[how]))
         for start, length, filter_, how, words in (line.split(None, 4) for line in table.strip().splitlines())
     )
-    for key, table in PARTS.items()
+    for key, table in (nametable.PARTS | controltable.PARTS).items()
 }
+
+
+_WORDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+@lru_cache(1024)
+def title_of(kind: str, title: str) -> str:
+    """What a layer is called that scapy made of the class `kind` and gives that title."""
+    if kind in TITLES:
+        return TITLES[kind]
+    for start, words in (("LLDPDU", "LLDP"), ("SCTPChunk", "SCTP")):
+        if title.startswith(start):
+            return printable(f"{words} {_WORDS.sub(' ', title.removeprefix(start)).lower()}", 64)
+    return printable(title, 64)
 
 
 def named(layer: str, field: str) -> Name:

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+#: What a layer is called, by scapy's name of its class, where scapy's title is none for a reader.
+TITLES = {
+    "LLDPDU": "LLDP",
+    "SlowProtocol": "Slow protocol",
+    "STP": "STP",
+    "BOOTP": "DHCP",
+    "IP": "IPv4",
+    "LLDPDUEndOfLLDPDU": "LLDP end",
+    "LLDPDUGenericOrganisationSpecific": "LLDP organisation specific",
+    "LLDPDUPowerViaMDI": "LLDP power via MDI",
+    "NTPHeader": "NTP",
+}
+
 #: class of scapy: its fields, one a line: scapy's name, filter or -, how the number reads or -, words.
 FIELDS = {
     "Ether": """
@@ -13,31 +26,6 @@ FIELDS = {
         dst  eth.dst  -      destination
         src  eth.src  -      source
         len  eth.len  bytes  length
-    """,
-    "LLC": """
-        dsap  llc.dsap     hex  destination service access point
-        ssap  llc.ssap     hex  source service access point
-        ctrl  llc.control  hex  control
-    """,
-    "SNAP": """
-        OUI   llc.oui   hex  organisation
-        code  llc.type  -    type
-    """,
-    "STP": """
-        proto      stp.protocol    hex   protocol
-        version    stp.version     dec   version
-        bpdutype   stp.type        hex   type
-        bpduflags  stp.flags       hex   flags
-        rootid     -               dec   root priority
-        rootmac    stp.root.hw     -     root address
-        pathcost   stp.root.cost   dec   root path cost
-        bridgeid   -               dec   bridge priority
-        bridgemac  stp.bridge.hw   -     bridge address
-        portid     stp.port        hex   port
-        age        stp.msg_age     -     message age
-        maxage     stp.max_age     -     maximum age
-        hellotime  stp.hello       -     hello time
-        fwddelay   stp.forward     -     forward delay
     """,
     "Dot1Q": """
         prio  vlan.priority  -    priority
@@ -265,69 +253,6 @@ FIELDS = {
         chksum           gre.checksum                   hex  checksum
         key              gre.key                        hex  key
         sequence_number  gre.sequence_number            dec  sequence number
-    """,
-    "MPLS": """
-        label  mpls.label   dec  label
-        cos    mpls.exp     dec  traffic class
-        s      mpls.bottom  yes  bottom of the stack
-        ttl    mpls.ttl     dec  time to live
-    """,
-    "PPPoE": """
-        version    pppoe.version         dec    version
-        type       pppoe.type            dec    type
-        code       pppoe.code            -      code
-        sessionid  pppoe.session_id      hex    session
-        len        pppoe.payload_length  bytes  payload length
-    """,
-    "PPP": "proto  ppp.protocol  -  protocol",
-    "SCTP": """
-        sport   sctp.srcport           dec  source port
-        dport   sctp.dstport           dec  destination port
-        tag     sctp.verification_tag  hex  verification tag
-        chksum  sctp.checksum          hex  checksum
-    """,
-    "IGMP": """
-        type    igmp.type      -       type
-        mrcode  igmp.max_resp  tenths  maximum response time
-        chksum  igmp.checksum  hex     checksum
-        gaddr   igmp.maddr     -       group
-    """,
-    "IGMPv3": """
-        type    igmp.type      -       type
-        mrcode  igmp.max_resp  tenths  maximum response time
-        chksum  igmp.checksum  hex     checksum
-        numgrp  igmp.num_grp_recs  dec  group records
-    """,
-    "IGMPv3gr": """
-        rtype    igmp.record_type   -    record type
-        auxdlen  igmp.aux_data_len  dec  auxiliary data length
-        numsrc   igmp.num_src       dec  sources
-        maddr    igmp.maddr         -    group
-    """,
-    "NTP": """
-        leap       ntp.flags.li         -        leap
-        version    ntp.flags.vn         dec      version
-        mode       ntp.flags.mode       -        mode
-        stratum    ntp.stratum          dec      stratum
-        poll       ntp.ppoll            power    poll interval
-        precision  ntp.precision        -        precision
-        delay      ntp.rootdelay        -        root delay
-        dispersion ntp.rootdispersion   -        root dispersion
-        ref        ntp.reftime          -        reference time
-        orig       ntp.org              -        origin time
-        recv       ntp.rec              -        receive time
-        sent       ntp.xmt              -        transmit time
-    """,
-    "LACP": """
-        version                lacp.version               hex  version
-        actor_system_priority  lacp.actor.sys_priority    dec  actor system priority
-        actor_system           lacp.actor.sysid           -    actor system
-        actor_key              lacp.actor.key             dec  actor key
-        actor_port_priority    lacp.actor.port_priority   dec  actor port priority
-        actor_port_number      lacp.actor.port            dec  actor port
-        partner_system         lacp.partner.sysid         -    partner system
-        partner_key            lacp.partner.key           dec  partner key
-        partner_port_number    lacp.partner.port          dec  partner port
     """,
     "VirtioNetHdr": """
         flags        vnet.flags        -      flags

@@ -17,9 +17,10 @@ from typing import IO
 import numpy as np
 
 from capture._frames import facts, pcap_frames, pcapng_frames
+from capture.errors import CaptureError
 from capture.files.window import Window
 from capture.frame import RECORD, STAGES, Array
-from capture.pcap import ETHERNET, LENGTH_MAX, MAGICS, CaptureError, Packet, Records
+from capture.pcap import ETHERNET, LENGTH_MAX, MAGICS, Packet, Records
 from capture.pcapng import SECTION, Blocks, Interface, Section
 from capture.store import Block, FrameStore
 
@@ -97,6 +98,8 @@ class Reader:
         self._window = Window(file)
         self._window.have(4)
         magic = self._window.bytes[:4]
+        if not magic:
+            raise CaptureError("it is empty: no capture, not even one without frames")
         if magic == SECTION:
             self._blocks = self._pcapng(Blocks(self._window))
         elif magic in MAGICS:

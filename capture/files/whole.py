@@ -7,6 +7,7 @@ interrupt the file holds whole blocks; only a kill in the middle of a write can 
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -119,9 +120,21 @@ class WholeBlocks:
         return at
 
     def flush(self) -> None:
-        """Hand what is pending to the file. OSError as the class says."""
+        """Hand what is pending to the file. OSError as the class says: also where a reader left meanwhile."""
         if self._state[0]:
             self._drain()
+        elif self._start is None and not self._closed and self._unread():
+            self._finish()
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+
+    def _unread(self) -> bool:
+        """Whether nobody reads the pipe any more: it says so without being written to."""
+        try:
+            poll = select.poll()
+            poll.register(self._file, 0)
+        except (OSError, ValueError, TypeError):
+            return False  # it is no pipe of the system
+        return any(what & select.POLLERR for _, what in poll.poll(0))
 
     def close(self) -> None:
         """Write what the format has at its end and finish. Nothing happens the second time."""

@@ -24,6 +24,7 @@ from capture.filters.steps import (
     Sliced,
     Source,
 )
+from capture.patterns import compile_pattern
 
 _WIDE = (1 << 63) - 1
 _UNITS = {"ns": 1, "us": 1000, "µs": 1000, "ms": 1_000_000, "s": 1_000_000_000}
@@ -221,8 +222,8 @@ def _pattern(of: Word | Text, shape: Shape) -> Constant:
         raise FilterError(f"an expression has at most {_PATTERN_MAX} characters", of.start, of.stop)
     try:
         if shape.kind is Kind.TEXT:
-            return re.compile(of.value.decode("utf-8", "replace"), re.IGNORECASE)
-        return re.compile(of.value, re.IGNORECASE)
+            return compile_pattern(of.value.decode("utf-8", "replace"), re.IGNORECASE)
+        return compile_pattern(of.value, re.IGNORECASE)
     except (re.error, OverflowError, RecursionError) as why:
         shown = ascii(str(why))[1:-1]
         raise FilterError(f"this expression cannot be used: {shown}", of.start, of.stop) from None

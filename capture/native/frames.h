@@ -12,7 +12,10 @@
 
 #define CAPTURED_MAX 262144u /* bytes of one frame: Wireshark's own bound */
 
-struct record { /* capture.frame.RECORD */
+/* capture.frame.RECORD. Its first 64 bytes are laid out as a header in the engine's frame log (struct
+ * frame_header), so that a row is filled by one copy. They stand here again since captures are read and
+ * written without any engine; a test holds the two layouts together. */
+struct record {
     uint64_t number;
     uint64_t time; /* nanoseconds since the Unix epoch, as all times here */
     uint64_t position;

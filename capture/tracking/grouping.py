@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from capture.batch.layers import Ends
+from capture.batch.ends import Ends
 from capture.frame import Array
 
 KEY_WORDS = 5  #: lower address (2 words), upper address (2), ports and family

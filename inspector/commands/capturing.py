@@ -6,12 +6,13 @@ Parsing loads nothing but the standard library; what the command needs is loaded
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,10 @@ def rotation(text: str) -> tuple[int, float]:
                 f"{part!r} is no size and no time; write 64MB, 60s, 5min or both"
             )
         which, amount = (1, _TIMES[unit]) if unit in _TIMES else (0, known or 0)
+        if limits[which]:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} gives two {('sizes', 'times')[which]}: say one of them"
+            )
         limits[which] = float(found[1]) * amount
         if limits[which] < (1.0 if which else 4096):
             raise argparse.ArgumentTypeError(f"{part!r} is too small for a file: at least 4KB, or 1s")
@@ -98,6 +103,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write what matches, such as 'vlan.id == 5'",
     )
     what.add_argument(
+        "-s",
         "--snap",
         metavar="BYTES",
         type=number(1, 262_144, "number of bytes"),
@@ -109,9 +115,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--seconds", metavar="S", type=seconds, default=None, help="how long; without it until ctrl+c"
     )
     how.add_argument(
+        "-c",
         "--count",
         metavar="N",
-        type=number(1, 1 << 62, "count"),
+        type=number(1, math.inf, "count"),
         default=None,
         help="end after this many packets",
     )
@@ -134,6 +141,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def contradiction(options: argparse.Namespace) -> str | None:
     """What contradicts itself among the options, in one line."""
+    if not options.write:
+        return "-w: an empty name is no file; give -w FILE, or -w - for output"
     if options.keep is not None and options.rotate is None:
         return "--keep is for --rotate: say after what size or time a new file begins"
     if options.rotate is not None and options.write == "-":
@@ -147,8 +156,12 @@ def contradiction(options: argparse.Namespace) -> str | None:
     return None
 
 
-def capture(options: argparse.Namespace, source: RingSource) -> int:
-    """Do it; the exit code. Refused where it cannot be done as asked."""
+def capture(options: argparse.Namespace, source: RingSource, start: Callable[[], None] | None = None) -> int:
+    """Do it; the exit code. Refused where it cannot be done as asked.
+
+    `start` sets the source going: it is called when the log is on and the output stands, so that the very
+    first frame is captured.
+    """
     from inspector.cli import FAILED, OK, PIPE, complain
     from inspector.commands.filters import capture_filter, display_filter
     from inspector.commands.opening import Refused
@@ -169,6 +182,8 @@ def capture(options: argparse.Namespace, source: RingSource) -> int:
         behind = Behind(output, options.budget)
         course = _Course(behind, shown, around, options.count, asks)
         try:
+            if start is not None:
+                start()
             _flow(straight, course, stop, options.seconds)
             behind.close()
         except OSError as error:
@@ -178,7 +193,7 @@ def capture(options: argparse.Namespace, source: RingSource) -> int:
     if isinstance(failed, BrokenPipeError):
         complain(f"the reader went away after {output.frames:,} frames")
         return PIPE
-    _report(straight, course, output, source)
+    _report(straight, course, output, source, failed is not None)
     if failed is not None:
         complain(f"cannot write {options.write}: {failed.strerror or failed}")
         return FAILED
@@ -399,15 +414,17 @@ def _output(options: argparse.Namespace, snapshot: Snapshot) -> Output:
         raise Refused(f"cannot write {options.write}: {error.strerror}") from None
 
 
-def _report(straight: Straight, course: _Course, output: Output, source: RingSource) -> None:
+def _report(straight: Straight, course: _Course, output: Output, source: RingSource, failed: bool) -> None:
     """The count of everything on standard error: what was logged is written, or lost, or said here."""
     logs = source.snapshot(()).logs
     parts = [f"{output.frames:,} frames written, {straight.lost:,} lost"]
+    left = straight.taken - straight.unmatched - course.hidden - course.outside - output.frames
     for count, what in (
+        (left if failed else 0, "taken and not written"),
         (logs.frames_filtered + straight.unmatched, "not matching the capture filter"),
         (course.hidden, "not matching the display filter"),
         (course.outside, "not around the trigger"),
-        (logs.frames_passed_over, "passed before every one was logged"),
+        (straight.passed_over, "passed before every one was logged"),
     ):
         if count:
             parts.append(f"{count:,} {what}")

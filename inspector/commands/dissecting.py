@@ -18,10 +18,11 @@ from typing import IO
 import numpy as np
 
 from capture.dissect import Dissector
+from capture.errors import CaptureError
 from capture.fields import Tree
 from capture.files.opened import Reader
 from capture.frame import Array, Frame, frame_of
-from capture.pcap import ETHERNET, CaptureError
+from capture.pcap import ETHERNET
 from capture.store import Block
 from inspector.cli import FAILED, OK, complain
 from inspector.commands.dissected import document, line, tree_lines
@@ -96,7 +97,7 @@ def _show(
 ) -> _Show:
     """How frames are shown: what the options ask for."""
     if names is not None:
-        return _fields(names)
+        return _fields(names, reader)
     if not options.tree and not options.json:
         return _lines(reader)
     if not options.tree:
@@ -129,16 +130,22 @@ def _lines(reader: Reader) -> _Show:
     return show
 
 
-def _fields(names: Sequence[str]) -> _Show:
-    """Values of fields, separated by tabs."""
+def _fields(names: Sequence[str], reader: Reader) -> _Show:
+    """Values of fields, separated by tabs; of frames that are not Ethernet only those that no header has."""
     from capture.batch import Batch
     from inspector.commands.fieldtext import texts
+
+    of_headers = ["." in name and not name.startswith(("frame.", "vnet.")) for name in names]
 
     def show(block: Block, picks: Array) -> Iterator[str]:
         batch = Batch(block)
         columns = [texts(batch, name) for name in names]
-        for pick in picks.tolist():
-            yield "\t".join(clean(column[pick]) for column in columns)
+        foreign = _foreign(reader, block)[picks].tolist()
+        for pick, none in zip(picks.tolist(), foreign, strict=True):
+            yield "\t".join(
+                "" if none and inside else clean(column[pick])
+                for column, inside in zip(columns, of_headers, strict=True)
+            )
 
     return show
 

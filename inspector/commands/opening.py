@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from capture.bpf import Program
     from capture.play import PlayFrame
     from dataplane.pair import Pair
-    from dataplane.source import RingSource
 
 
 class Refused(Exception):
@@ -20,10 +19,13 @@ class Refused(Exception):
 
 
 @contextmanager
-def opened(options: argparse.Namespace, program: Program | None = None) -> Iterator[RingSource]:
+def opened(
+    options: argparse.Namespace, program: Program | None = None, *, start: bool = True
+) -> Iterator[Pair]:
     """The source that the options ask for, started, and closed in the end. Refused or RuntimeError.
 
-    Of the very first frame on only those are logged that match `program`.
+    Of the very first frame on only those are logged that match `program`. With `start` false everything is
+    ready and nothing moves until its start() is called.
     """
     frames = _frames(options.traffic) if options.driver_if is None else None
     with ExitStack() as stack:
@@ -42,7 +44,8 @@ def opened(options: argparse.Namespace, program: Program | None = None) -> Itera
             if program is not None:
                 sample = pair.snapshot(()).logs.frame_sample
                 pair.control.log_frames(True, sample, program.instructions)
-            pair.start()
+            if start:
+                pair.start()
         except ValueError as error:
             raise Refused(str(error)) from None
         yield pair

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from inspector.sanitise import one_line
 
 if TYPE_CHECKING:
     from dataplane.source import RingSource
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def perform(options: argparse.Namespace) -> int:
@@ -28,8 +31,15 @@ def perform(options: argparse.Namespace) -> int:
     except BrokenPipeError:
         raise
     except (RuntimeError, OSError) as error:
-        complain(one_line(error))
+        complain(_output_failed(error) or one_line(error))
         return FAILED
+
+
+def _output_failed(error: Exception) -> str | None:
+    """What is said where standard output takes no more: the one thing that is used without a name."""
+    if isinstance(error, OSError) and error.strerror and error.filename is None and error.errno in _FULL:
+        return f"cannot write to standard output: {error.strerror}"
+    return None
 
 
 def _plain(options: argparse.Namespace) -> int:
@@ -44,10 +54,13 @@ def _plain(options: argparse.Namespace) -> int:
 
 def _with_a_pair(options: argparse.Namespace) -> int:
     act: Callable[[argparse.Namespace, RingSource], int]
+    if options.command == "capture":
+        from inspector.commands.capturing import capture
+
+        with opened(options, start=False) as pair:
+            return capture(options, pair, pair.start)
     if options.command == "run":
         act = _run
-    elif options.command == "capture":
-        from inspector.commands.capturing import capture as act
     elif options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
     else:

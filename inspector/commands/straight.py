@@ -60,13 +60,16 @@ class Straight:
         self.taken = 0  #: frames that came out of the log
         self.unmatched = 0  #: those of them that the capture filter did not match
         self.lost = 0  #: frames that the log overwrote before they were read
+        self.passed_over = 0  #: frames that crossed before every one was logged
         before = source.snapshot(())
         if not before.logs.frames:  # nothing was logged yet: what comes first follows what was seen so far
             self._places = {queue.index: queue.after[1] for queue in before.queues}
         control = source.control
         if control is not None:
             control.log_frames(True, 1, program.instructions if program else None)
-            self._filter_here = source.snapshot(()).logs.frames if program else 0
+            logs = source.snapshot(()).logs
+            self._filter_here = logs.frames if program else 0
+            self.passed_over = logs.frames_passed_over
 
     def pull(self) -> tuple[Block, Losses] | None:
         """The next frames, some megabytes at most; None where there are no more now.

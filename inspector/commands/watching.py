@@ -28,10 +28,15 @@ def snapshot(options: argparse.Namespace, source: RingSource) -> int:
 
 @contextmanager
 def until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, so that files and lines are finished."""
+    """An event that SIGINT, SIGTERM or SIGHUP sets, so that files and lines are finished.
+
+    What was to be ignored stays ignored, as under nohup.
+    """
     stop = threading.Event()
     before = {
-        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)
+        number: signal.signal(number, lambda *_: stop.set())
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN
     }
     try:
         yield stop

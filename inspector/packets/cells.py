@@ -1,4 +1,4 @@
-"""The cells of the packet list with their colours: the headings, and one packet's line."""
+"""The lines of the packet list with their colours: the title, the headings, and one packet's cells."""
 
 from __future__ import annotations
 
@@ -7,9 +7,46 @@ from collections.abc import Mapping
 from rich.style import Style
 
 from capture.frame import TO_DRIVER
+from capture.view import Shown
+from inspector.numbers import count
 from inspector.packets.colours import Trouble, protocol_meaning
 from inspector.packets.rows import GUTTER, Column, Layout, Packet, fitted
+from inspector.sanitise import clean
 from inspector.widgets.pane import Ink, Piece
+
+
+def about(
+    ink: Ink, shown: Shown, *, failure: str, filtering: bool, marks: int, left_out: int, follow: bool
+) -> list[Piece]:
+    """What the title says: how many packets are shown, of how many, and what is being done to them."""
+    muted = ink("muted", "panel")
+    kept = max(shown.last - shown.first + 1, 0)
+    said: list[Piece] = []
+    if failure:
+        said.append((clean(failure), ink("fault", "panel")))
+    if shown.filter_text:
+        share = f" ({len(shown) / kept:.1%})" if kept else ""
+        said.append((f"{count(len(shown))} shown{share} of {count(kept)} kept", ink("text", "panel")))
+    else:
+        said.append((f"{count(kept)} kept", muted))
+    if not shown.complete:
+        said.append(
+            (f"{'filtering' if filtering else 'ordering'} {shown.progress:.0%}", ink("accent", "panel"))
+        )
+    if shown.first > 1 and kept:
+        said.append((f"{count(shown.first - 1)} older ones gone", muted))
+    if marks:
+        said.append((f"● {count(marks)} marked", ink("available", "panel")))
+    if left_out:
+        said.append((f"no room for {left_out} column{'s' if left_out > 1 else ''}", ink("flux", "panel")))
+    if follow:
+        said.append(("following", ink("used", "panel")))
+    elif shown.column is None:
+        said.append(("f follows the newest", muted))
+    pieces = said[:1]
+    for text, style in said[1:]:
+        pieces += [(" ", muted), (f"· {text}", style)]
+    return pieces
 
 
 def headings(ink: Ink, layout: Layout, choosing: str | None) -> list[Piece]:

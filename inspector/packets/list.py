@@ -15,7 +15,7 @@ from textual.strip import Strip
 from capture.columns import Summary
 from capture.view import FrameView, Shown
 from inspector.numbers import count
-from inspector.packets.cells import cells, headings
+from inspector.packets.cells import about, cells, headings
 from inspector.packets.colours import SLOW_NS, trouble
 from inspector.packets.facts import Facts
 from inspector.packets.rows import (
@@ -29,7 +29,6 @@ from inspector.packets.rows import (
     texts,
 )
 from inspector.packets.viewer import Viewer
-from inspector.sanitise import clean
 from inspector.widgets.pane import Ink, Piece, ScrollPane, title
 from inspector.widgets.pane import line as strip
 
@@ -271,37 +270,19 @@ class PacketList(ScrollPane, can_focus=True):
         return "   no packet yet: nothing has crossed the rings since this began"
 
     def _about(self, ink: Ink) -> list[Piece]:
-        muted, shown = ink("muted", "panel"), self.shown
-        kept = max(shown.last - shown.first + 1, 0)
+        shown = self.shown
         if self._choosing is not None:
             words = " order by it: ← → chooses · enter takes it · o turns it round · esc"
             return [(words, ink("accent", "panel"))]
-        said: list[Piece] = []
-        if self.failure:
-            said.append((clean(self.failure), ink("fault", "panel")))
-        if shown.filter_text:
-            share = f" ({len(shown) / kept:.1%})" if kept else ""
-            said.append((f"{count(len(shown))} shown{share} of {count(kept)} kept", ink("text", "panel")))
-        else:
-            said.append((f"{count(kept)} kept", muted))
-        if not shown.complete:
-            doing = "filtering" if self.view.filter is not None else "ordering"
-            said.append((f"{doing} {shown.progress:.0%}", ink("accent", "panel")))
-        if shown.first > 1 and kept:
-            said.append((f"{count(shown.first - 1)} older ones gone", muted))
-        if len(marks := self.view.marks):
-            said.append((f"● {count(len(marks))} marked", ink("available", "panel")))
-        if left := self._layout.left_out:
-            words = f"no room for {left} column{'s' if left > 1 else ''}"
-            said.append((words, ink("flux", "panel")))
-        if self.follow:
-            said.append(("following", ink("used", "panel")))
-        elif shown.column is None:
-            said.append(("f follows the newest", muted))
-        pieces = said[:1]
-        for text, style in said[1:]:
-            pieces += [(" ", muted), (f"· {text}", style)]
-        return pieces
+        return about(
+            ink,
+            shown,
+            failure=self.failure,
+            filtering=self.view.filter is not None,
+            marks=len(self.view.marks),
+            left_out=self._layout.left_out,
+            follow=self.follow,
+        )
 
     def watch_cursor(self, number: int | None) -> None:
         if number is not None:

@@ -124,7 +124,12 @@ ALL_COLUMNS = (
     ColumnInfo("checksum", "csum", "Checksum: partial (left to the device), or found valid by it"),
     ColumnInfo("kick", "kick", "Whether the driver notified the device of it: sent, or suppressed"),
     ColumnInfo("call", "call", "Whether the device notified the driver of it: sent, or suppressed"),
-    ColumnInfo("latency", "used in", "From available to used", True),
+    ColumnInfo(
+        "latency",
+        "used in",
+        "From available to used; (in brackets) how long a receive buffer stood ready",
+        True,
+    ),
     ColumnInfo("pickup", "taken in", "From used to collected by the driver", True),
 )
 COLUMNS: Mapping[str, ColumnInfo] = {column.name: column for column in ALL_COLUMNS}
@@ -146,7 +151,7 @@ _ALWAYS = ("number", "queue", "source", "destination", "protocol", "info")
 _MORE = (("time", 30), ("length", 38), ("latency", 40), ("delta", 52), ("head", 52), ("descriptors", 52),
          ("gso", 56), ("pickup", 56))  # fmt: skip
 _ADDRESSES = ("source", "destination")
-_LEAST = {"number": 4, "queue": 5, "time": 8, "delta": 7, "latency": 7, "pickup": 8, "head": 5, "length": 5}
+_LEAST = {"number": 4, "queue": 5, "time": 8, "delta": 7, "latency": 9, "pickup": 8, "head": 5, "length": 5}
 
 
 def lay_out(
@@ -318,9 +323,16 @@ _TEXTS: Mapping[str, Callable[[Packet], str]] = {
     "checksum": _checksum,
     "kick": lambda p: _notice(p, KICK_SENT, KICK_QUIET),
     "call": lambda p: _notice(p, CALL_SENT, CALL_QUIET),
-    "latency": lambda p: duration(p.latency) if p.latency is not None else "",
+    "latency": lambda p: _latency(p),
     "pickup": lambda p: duration(p.pickup) if p.pickup is not None else "",
 }
+
+
+def _latency(packet: Packet) -> str:
+    """In brackets where it says how long an empty buffer stood ready: no frame waited for that."""
+    if packet.latency is None:
+        return ""
+    return duration(packet.latency) if packet.direction == TO_DEVICE else f"({duration(packet.latency)})"
 
 
 def _way(flags: int) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capture.columns import Summary, summaries
+from capture.patterns import compile_pattern
 from capture.store import FrameStore
 from capture.view import Shown
 
@@ -78,10 +79,10 @@ def _hexadecimal(digits: str, wanted: str) -> bytes:
 def _regular(wanted: str) -> Pattern:
     inner = wanted[1:-1]
     try:
-        words = re.compile(inner, re.IGNORECASE)
-        octets = re.compile(inner.encode("utf-8", "replace"), re.IGNORECASE | re.DOTALL)
+        words = compile_pattern(inner, re.IGNORECASE)
+        octets = compile_pattern(inner.encode("utf-8", "replace"), re.IGNORECASE | re.DOTALL)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{wanted} is no regular expression: {error}") from None
+        raise ValueError(f"{wanted} cannot be searched for: {error}") from None
     return Pattern(wanted, words, octets)
 
 

@@ -69,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except OSError as error:
+        return _refuse(f"{clean(options.fifo or 'output')}: {error.strerror or error}")
     except KeyboardInterrupt:
         return 0
 

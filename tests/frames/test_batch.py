@@ -54,7 +54,7 @@ def test_addresses_sort_as_the_list_shows_them(column: str) -> None:
 
 def test_what_an_icmp_error_quotes_is_not_its_source() -> None:
     for frame in crafted():
-        if summary(frame).protocol == "ICMP" and frame[34:35] in (b"\x03", b"\x0b"):
+        if summary(frame).protocol == "ICMP" and frame[23:24] == b"\1" and frame[34:35] in (b"\x03", b"\x0b"):
             batch = Batch(block_of([frame]))
             assert written(sort_key(batch, "source")[0]) == "10.1.0.1"
             assert NAMES[int(sort_key(batch, "protocol")[0]) >> 16] == "ICMP"

@@ -66,7 +66,7 @@ def test_layers_of_a_frame_and_its_net_header(asking: Asking) -> None:
     dissector.warm()
     tree = ask(7, FRAME, struct.pack("<BBHHHHH", 1, 1, 66, 1448, 34, 16, 3))
     assert (tree.number, tree.reason) == (7, "")
-    assert names(tree) == ["virtio-net", "Ethernet", "IP", "UDP", "Raw"]
+    assert names(tree) == ["virtio-net", "Ethernet", "IPv4", "UDP", "Raw"]
     head = {field.name: (field.text, field.bit_start, field.bit_length) for field in tree.layers[0].children}
     assert head == {
         "flags": ("NEEDS_CSUM (0x1)", 0, 8),
@@ -78,7 +78,7 @@ def test_layers_of_a_frame_and_its_net_header(asking: Asking) -> None:
         "buffers": ("3", 80, 16),
     }
     assert tree.layers[0].text == (
-        "TCPV4 super-frame: segments of 1448 bytes, checksum at 34+16 left to the device, 3 buffers"
+        "TCP super-frame, segments of 1448 bytes, checksum partial (left to the device, at 34+16), 3 buffers"
     )
     assert {field.kind for _, field in walk(tree.layers[:1])} == {"vnet"}
     assert dissector.poll() == tree
@@ -187,7 +187,7 @@ def test_a_tree_here_and_now() -> None:
     dissector = Dissector()
     tree = dissector.dissect(5, FRAME)
     assert (tree.number, tree.reason) == (5, "")
-    assert names(tree) == ["Ethernet", "IP", "UDP", "Raw"]
+    assert names(tree) == ["Ethernet", "IPv4", "UDP", "Raw"]
     worker = dissector._worker
     assert worker is not None
     dissector.close()

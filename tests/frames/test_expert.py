@@ -286,6 +286,58 @@ def test_headers_that_are_cut_or_contradict_themselves() -> None:
     assert found[4] & expert.TTL_LOW
 
 
+_PACKET = tcp(A, ACK, 1, 1, bytes(8))[14:]
+_FIRST = ip4("10.0.0.1", "10.0.0.2", 4, _PACKET[:48], place=0x2000)
+_BEGUN = ip4("10.0.0.1", "10.0.0.2", 6, _PACKET[20:28], place=0x2000)
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        (bytes(10), {"malformed"}),
+        (bytes(12) + b"\x81\0\0", {"malformed"}),
+        (ether(0x800, ip4("10.0.0.1", "10.0.0.2", 6, bytes(12))), {"malformed"}),
+        (ether(0x800, ip4("10.0.0.1", "10.0.0.2", 17, b"\0\1\0\2\0\x40\0\0")), {"malformed"}),
+        (ether(0x800, _PACKET[:-4]), {"truncated"}),
+        (ether(0x800, ip4("10.0.0.1", "10.0.0.2", 17, bytes(4), place=5)), set()),
+        (ether(0x800, _FIRST), set()),
+        (ether(0x800, _BEGUN), set()),
+        (ether(0x800, ip4("10.0.0.9", "10.0.0.1", 1, b"\x03\1" + bytes(6) + _PACKET[:28])), {"unreachable"}),
+        (ether(0x800, ip4("10.0.0.9", "10.0.0.1", 1, b"\x03\1" + bytes(6) + b"\x41")), {"unreachable"}),
+    ],
+    ids=["runt", "tag", "transport", "udp-length", "end-missing", "last-fragment", "tunnel-in-fragments",
+         "header-in-fragments", "quoted", "quoted-nonsense"],
+)  # fmt: skip
+def test_what_is_malformed_and_what_is_only_cut(frame: bytes, expected: set[str]) -> None:
+    tape = Tape()
+    tape.put(frame)
+    judged = {"malformed", "truncated", "unreachable"}
+    assert names(notes_of(tape.blocks()).get(1, 0)) & judged == expected
+
+
+def test_a_frame_kept_short_is_cut_and_not_malformed() -> None:
+    tape = Tape()
+    tape.put(tcp(A, ACK, 1, 1, b"payload")[:40])
+    rows, data, offsets = tape.rows()
+    rows["length"] = 61
+    store = FrameStore()
+    store.append(rows, data, offsets)
+    assert names(notes_of(list(store.blocks(1, 2)))[1]) == {"truncated"}
+
+
+def test_a_super_frame_too_long_for_its_length_field_is_whole() -> None:
+    body = struct.pack("!HHIIBBHHH", 1, 2, 1, 1, 0x50, ACK, 512, 0, 0) + bytes(70_000)
+    ends = b"\xfe\x80" + bytes(13) + b"\1" + b"\xfe\x80" + bytes(13) + b"\2"
+    total = checksum(ends + struct.pack("!II", len(body), 6) + body)
+    body = body[:16] + total.to_bytes(2) + body[18:]
+    tape = Tape()
+    tape.put(ether(0x86DD, struct.pack("!IHBB", 6 << 28, 0, 6, 64) + ends + body))
+    tape.put(ether(0x86DD, struct.pack("!IHBB", 6 << 28, 0, 6, 64) + ends + damaged(body, 30)))
+    found = notes_of(tape.blocks())
+    bad = expert.MALFORMED | expert.TRUNCATED | expert.BAD_CHECKSUM
+    assert [found.get(number, 0) & bad for number in (1, 2)] == [0, expert.BAD_CHECKSUM]
+
+
 def ringed(positions: list[int], buffers: list[int]) -> list[Block]:
     tape = Tape()
     for _ in positions:

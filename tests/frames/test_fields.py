@@ -9,6 +9,14 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.contrib.lacp import LACP, SlowProtocol
+from scapy.contrib.lldp import LLDPDU, LLDPDUChassisID, LLDPDUEndOfLLDPDU, LLDPDUPortID, LLDPDUTimeToLive
+from scapy.layers.dhcp import BOOTP
+from scapy.layers.dhcp6 import DHCP6_Solicit, DHCP6OptOptReq
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
+from scapy.layers.l2 import Ether
+from scapy.layers.sctp import SCTP, SCTPChunkData
 
 from capture.dissection.worker import load
 from capture.fields import Field, from_json, printable, to_json, walk
@@ -133,7 +141,7 @@ def test_a_header_that_contradicts_itself_is_not_read_on() -> None:
     broken = [frame.data for frame in load_mix() if frame.data[12:15] == b"\x08\0\x43"]
     (data,) = broken
     layers = dissect(data)
-    assert [layer.name for layer in layers] == ["Ethernet", "IP", "malformed"]
+    assert [layer.name for layer in layers] == ["Ethernet", "IPv4", "malformed"]
     assert layers[2].text == "IP header of 12 bytes; read no further"
 
 
@@ -167,3 +175,53 @@ def test_nothing_that_does_not_print_passes() -> None:
     assert printable("a\x1b[31m\x7f\x9b\u202e\u2400\n") == "a.[31m.???."
     assert printable(bytes(range(256))).isprintable()
     assert printable("x" * 9, 4) == "xxxx"
+
+
+def test_a_fragment_is_called_one() -> None:
+    """With the bytes that it has, in IPv4 and in IPv6."""
+    four = (
+        Ether() / IP(src="10.0.0.1", dst="10.0.0.2", proto=17, frag=185, flags="MF", len=1500) / (b"x" * 1480)
+    )
+    last = Ether() / IP(src="10.0.0.1", dst="10.0.0.2", proto=17, frag=370) / (b"x" * 40)
+    six = Ether() / IPv6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrFragment(offset=4, m=1, nh=17) / (b"x" * 64)
+    whole = Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP() / b"x"
+    texts = [
+        {layer.name: layer.text for layer in dissect(packet.build())} for packet in (four, last, six, whole)
+    ]
+    assert texts[0]["IPv4"] == "fragment, bytes 1480 to 2959, more follow, 10.0.0.1 > 10.0.0.2"
+    assert texts[1]["IPv4"] == "fragment, bytes 2960 to 2999, the last, 10.0.0.1 > 10.0.0.2"
+    assert texts[2]["IPv6 Extension Header - Fragmentation header"] == "fragment, bytes 32 to 95, more follow"
+    assert texts[3]["IPv4"] == "10.0.0.1 > 10.0.0.2"
+
+
+def test_padded_places_of_dhcp_read_as_what_they_are() -> None:
+    mac = bytes.fromhex("525400000001")
+    frame = Ether() / IP() / UDP(sport=68, dport=67) / BOOTP(chaddr=mac, sname=b"boot\x1b", file=b"")
+    found = {field.filter or field.name: field for _, field in walk(dissect(frame.build()))}
+    assert found["dhcp.hw.mac_addr"].text == "52:54:00:00:00:01"
+    assert found["dhcp.hw.mac_addr"].bit_length == 48
+    assert found["client hardware address"].text == "52:54:00:00:00:01"
+    assert found["dhcp.file"].text == "none"
+    assert "\x1b" not in found["dhcp.server"].text
+
+
+def test_less_common_layers_have_words() -> None:
+    """Names of their own in place of scapy's, and no Python in what they say."""
+    lacp = Ether() / SlowProtocol(subtype=1) / LACP(actor_state=0x3D)
+    ends = LLDPDUPortID(subtype=5, id="eth0") / LLDPDUTimeToLive(ttl=90) / LLDPDUEndOfLLDPDU()
+    lldp = Ether() / LLDPDU() / LLDPDUChassisID(subtype=4, id="52:54:00:00:00:01") / ends
+    solicit = (
+        Ether() / IPv6() / UDP(sport=546, dport=547) / DHCP6_Solicit(trid=5) / DHCP6OptOptReq(reqopts=[23])
+    )
+    chunk = Ether() / IP() / SCTP() / SCTPChunkData(data=b"abcdefgh")
+    found = {}
+    for packet in (lacp, solicit, chunk, lldp):
+        for _, field in walk(dissect(packet.build())):
+            assert "<" not in field.text
+            assert "_" not in field.name
+            found[field.name] = field.text
+    assert {"Slow protocol", "LACP", "LLDP chassis id", "LLDP time to live", "SCTP data"} <= set(found)
+    assert (found["in sync"], found["short timeout"]) == ("not set", "not set")  # of the partner, the last
+    assert found["time to live"] == "90 s"
+    assert found["options asked for"] == "DNS Recursive Name Server Option"
+    assert found["transaction"] == "0x5"

@@ -120,6 +120,42 @@ def test_tunnels_count_for_both_and_fragments_by_the_first() -> None:
     assert len(conversations.rows("eth")) == 2
 
 
+def tunnels() -> dict[str, bytes]:
+    """UDP between 10.5.0.1 and 10.5.0.2 in all that a packet may stand in, by name."""
+    packet = ip4("10.5.0.1", "10.5.0.2", 17, udp(("10.5.0.1", 1, "10.5.0.2", 2), b"in")[34:])
+    inner = ether(0x800, packet, 7, 8)
+    session = b"\x11\0\0\x01" + (len(packet) + 2).to_bytes(2) + b"\0\x21" + packet
+    snap = b"\xaa\xaa\x03\0\0\0\x08\0" + packet
+    outer = ("192.0.2.1", 5555, "192.0.2.2")
+    return {
+        "plain": ether(0x800, packet),
+        "tags": ether(0x88A8, b"\0\x05\x81\0\0\x06\x08\0" + packet),
+        "mpls": ether(0x8847, b"\0\0\x10\x40\0\0\x21\x40" + packet),
+        "pppoe": ether(0x8864, session),
+        "snap": ether(len(snap), snap),
+        "ipip": ether(0x800, ip4("192.0.2.1", "192.0.2.2", 4, packet)),
+        "gre": ether(0x800, ip4("192.0.2.1", "192.0.2.2", 47, b"\x20\0\x08\0\0\0\0\x09" + packet)),
+        "vxlan": udp((*outer, 4789), b"\x08\0\0\0\0\0\x2a\0" + inner),
+        "geneve": udp((*outer, 6081), b"\0\0\x65\x58\0\0\x2a\0" + inner),
+    }
+
+
+@pytest.mark.parametrize("name", tunnels())
+def test_every_tunnel_is_entered(name: str) -> None:
+    tape = Tape()
+    tape.put(tunnels()[name])
+    rows = added(tape.store()).rows("udp")
+    assert [(row.b, row.b_port) for row in rows if row.a == "10.5.0.1"] == [("10.5.0.2", 2)]
+
+
+def test_what_an_icmp_error_quotes_is_nobodys_packet() -> None:
+    tape = Tape()
+    tape.put(ether(0x800, ip4("10.0.0.9", "10.0.0.1", 1, b"\x03\x01" + bytes(6) + tcp(A, ACK, 1, 1)[14:])))
+    conversations = added(tape.store())
+    assert [row.a for row in conversations.rows("ip")] == ["10.0.0.9"]
+    assert not conversations.rows("tcp")
+
+
 def staged(tape: Tape, spent: list[int]) -> Block:
     (block,) = tape.blocks()
     stages = np.zeros(len(block.rows), STAGES)

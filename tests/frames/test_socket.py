@@ -302,3 +302,43 @@ def test_scapy_is_loaded_only_for_the_socket() -> None:
     code = f"import sys, capture; {known}; capture.RingSocket; {known}"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_what_has_no_frames_is_no_source() -> None:
+    for wrong in (None, object(), "net0"):
+        with pytest.raises(TypeError, match="a ring socket needs a Pair"):
+            RingSocket(wrong)  # type: ignore[arg-type]
+
+
+def test_a_source_that_fails_in_any_way_ends_the_stream() -> None:
+    class Broken:
+        def frames(self, since: tuple[int, ...] = (0, 0)) -> Any:
+            raise KeyError("gone")
+
+    socket = RingSocket(Broken())
+    try:
+        with pytest.raises(EOFError) as caught:
+            socket.recv()
+        assert isinstance(caught.value.__cause__, KeyError)
+    finally:
+        socket.close()
+
+
+def test_frames_are_taken_apart_with_nothing_else_of_scapy_loaded() -> None:
+    """In a fresh interpreter: whoever imports no layers gets DNS packets all the same."""
+    program = """
+from scapy.sendrecv import sniff
+from capture import RingSocket
+from capture.play import load_mix
+from dataplane.pair import Pair, PlayFrame
+
+with Pair() as pair:
+    pair.play(PlayFrame(f.offset_ns, f.direction, f.data, f.net_header) for f in load_mix())
+    pair.start()
+    for packet in sniff(opened_socket=RingSocket(pair), filter="udp port 53", count=10):
+        print(packet.lastlayer().name, "DNS" in packet)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout.splitlines() == ["DNS True"] * 10, done.stderr

@@ -59,17 +59,21 @@ def test_sniff_and_a_binding_use_it() -> None:
     ("header", "length", "words"),
     [
         ((0, 0, 0, 0, 0, 0, 1), 60, "no offload"),
-        ((1, 0, 0, 0, 34, 16, 1), 60, "checksum at 34+16 left to the device"),
+        ((1, 0, 0, 0, 34, 16, 1), 60, "checksum partial (left to the device, at 34+16)"),
         ((2, 0, 0, 0, 0, 0, 3), 60, "checksums verified, 3 buffers"),
         (
             (1, 1, 54, 1460, 34, 16, 0),
             54 + 2 * 1460 + 1,
-            "TCPV4 super-frame: 3 segments of 1460 bytes, checksum at",
+            "TCP super-frame, 3 segments of 1460 bytes, checksum partial",
         ),
-        ((1, 0x81, 54, 1460, 34, 16, 0), 54 + 1460, "TCPV4+ECN super-frame: 1 segments"),
-        ((1, 5, 42, 1000, 34, 6, 0), 2042, "UDP_L4 super-frame: 2 segments of 1000 bytes"),
+        (
+            (1, 0x81, 54, 1460, 34, 16, 0),
+            54 + 1460,
+            "TCP super-frame, 1 segment of 1460 bytes, congestion marked",
+        ),
+        ((1, 5, 42, 1000, 34, 6, 0), 2042, "UDP super-frame, 2 segments of 1000 bytes"),
         ((4, 1, 54, 1460, 7, 2, 0), 9000, "7 coalesced segments, 2 duplicate acknowledgments"),
-        ((0, 9, 0, 0, 0, 0, 0), 60, "type 9 super-frame: segments of 0 bytes"),
+        ((0, 9, 0, 0, 0, 0, 0), 60, "super-frame of type 9, segments of 0 bytes"),
     ],
 )
 def test_offloads_in_words(header: tuple[int, ...], length: int, words: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from capture.errors import CaptureError
 from capture.files.opened import load
 from capture.frame import (
     CALL_SENT,
@@ -25,7 +26,7 @@ from capture.frame import (
     Array,
     records,
 )
-from capture.pcap import CaptureError, PcapWriter, read_pcap
+from capture.pcap import PcapWriter, read_pcap
 from capture.pcapng import Interface, Writer, read_pcapng
 
 QUEUES = [

@@ -2,7 +2,7 @@
 
 The archives come through the clients that this machine has set up, apt's for Debian's sources and pip for
 Python's, and are kept in the user's cache folder; nothing of them is in this repository. What tshark says
-about all their Ethernet frames is one reading of one merged file.
+about all their Ethernet frames is read in batches of one merged file.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from capture.play import MIX
 
 LIST = Path(__file__).with_name("corpus.json")
 SECONDS = 300  #: for one download
+BATCH = 1_000  #: frames that tshark reads at a time: what it says of one takes up to a hundred kilobytes
 
 #: What makes tshark's reading of a frame one of that frame alone, by its bytes alone.
 PREFERENCES = (
@@ -35,7 +36,7 @@ PREFERENCES = (
 #: The protocols whose fields are wanted; the rest is read all the same, and not printed.
 PROTOCOLS = (
     "frame eth llc stp vlan ieee8021ad arp ip ipv6 icmp icmpv6 igmp tcp udp sctp dns mdns llmnr dhcp vxlan "
-    "gre mpls ntp pppoes pppoed ppp slow lacp lldp http ssdp tls _ws.malformed _ws.short"
+    "gre mpls ntp pppoes pppoed ppp slow lacp lldp dhcpv6 geneve syslog http ssdp tls _ws.malformed _ws.short"
 )
 
 
@@ -153,21 +154,31 @@ def read(folder: Path) -> Iterator[Read]:
         for name, _, count in (line.rpartition(",") for line in counts.splitlines())
         for _ in range(int(count.strip('"')))
     ]
+    _run(["editcap", "-c", str(BATCH), str(merged), str(folder / "batch.pcapng")])
+    number = 0
+    for batch in sorted(folder.glob("batch_*.pcapng")):
+        for frame in _tshark(batch, folder / "read.json"):
+            layers = frame["_source"]["layers"]
+            source = sources[number]
+            number += 1
+            yield Read(source, number, bytes.fromhex(layers.get("frame_raw", [""])[0]), layers)
+    assert number == len(sources), "frames were left out"
+
+
+def _tshark(path: Path, answer: Path) -> list[Any]:
+    """What tshark says of each frame of one file."""
     options = [word for preference in PREFERENCES for word in ("-o", preference)]
-    with open(folder / "read.json", "w+b") as answer:
+    with open(answer, "w+b") as file:
         run = subprocess.run(
-            ["tshark", "-n", *options, "-r", str(merged), "-T", "json", "-x", "--no-duplicate-keys",
+            ["tshark", "-n", *options, "-r", str(path), "-T", "json", "-x", "--no-duplicate-keys",
              "-J", PROTOCOLS],
-            stdout=answer, stderr=subprocess.PIPE, check=False,
+            stdout=file, stderr=subprocess.PIPE, check=False,
         )  # fmt: skip
         if run.returncode:
             raise Missing(f"tshark ended with {run.returncode}: {run.stderr.decode(errors='replace')[-200:]}")
-        answer.seek(0)
-        frames = json.load(answer)
-    assert len(frames) == len(sources), "mergecap left frames out"
-    for number, (source, frame) in enumerate(zip(sources, frames, strict=True), 1):
-        layers = frame["_source"]["layers"]
-        yield Read(source, number, bytes.fromhex(layers.get("frame_raw", [""])[0]), layers)
+        file.seek(0)
+        frames: list[Any] = json.load(file)
+    return frames
 
 
 def lacking() -> str:

@@ -10,10 +10,12 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from capture.dissection.dns import RECORDS
 from capture.dissection.worker import load
 from capture.fields import Field, walk
 from tests.interop import corpus
@@ -35,6 +37,7 @@ from tests.interop.agreement import (
     named_twice,
     opaque,
     record_goes_on,
+    refused,
     unknown_option,
     version_two,
 )
@@ -43,48 +46,64 @@ load()
 
 from capture.dissection.fieldmap import dissect  # noqa: E402
 
-Frames = list[tuple[corpus.Read, tuple[Field, ...]]]
+
+@dataclass
+class Found:
+    """What the comparison of all frames found; the frames themselves are not kept."""
+
+    frames: int = 0
+    equal: int = 0
+    beyond: int = 0
+    long: int = 0  #: frames with fields beyond the limit
+    sources: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
+    explained: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    #: protocol, our verdict on a checksum, tshark's
+    verdicts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    """Every frame of the corpus and our tree of it."""
+def found(tmp_path_factory: pytest.TempPathFactory) -> Found:
+    """Every frame of the corpus, read by both."""
     if why := corpus.lacking():
         pytest.skip(why)
+    made, wanted = Found(), kinds()
     try:
-        read = corpus.read(tmp_path_factory.mktemp("corpus"))
-        return [(frame, dissect(frame.data)) for frame in read]
+        for frame in corpus.read(tmp_path_factory.mktemp("corpus")):
+            _add(made, frame, dissect(frame.data), wanted)
     except corpus.Missing as why:
         pytest.skip(f"the corpus cannot be had: {why}")
+    return made
 
 
-def test_fields_are_those_of_tshark(frames: Frames, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = kinds()
-    equal = 0
-    explained: Counter[str] = Counter()
-    wrong: list[str] = []
-    for frame, tree in frames:
-        same, differences = compare(tree, frame.layers, wanted)
-        equal += same
-        for difference in differences:
-            case = Case(difference, tree, frame.layers)
-            why = next((predicate.__name__ for predicate in EXPLAINED if predicate(case)), "")
-            if why:
-                explained[why] += 1
-            else:
-                wrong.append(f"{frame.source}, frame {frame.number}: {difference}")
-    compared = equal + explained.total() + len(wrong)
-    with capsys.disabled():
-        sources = {frame.source for frame, _ in frames}
-        print(f"\n{len(frames)} frames of {len(sources)} captures, {len(wanted)} fields of "
-              f"the list, {compared} compared: {equal} equal, {explained.total()} explained "
-              f"({explained.total() / compared:.2%}), {len(wrong)} wrong")  # fmt: skip
-        for name, count in explained.most_common():
-            print(f"{count:6} {name}")
-    assert not wrong, "\n".join(wrong[:20])
-    assert len(frames) > 12_000
-    assert equal > 280_000
-    assert explained.total() < compared / 100
+def _add(made: Found, frame: corpus.Read, tree: tuple[Field, ...], wanted: dict[str, str]) -> None:
+    made.frames += 1
+    made.sources.add(frame.source)
+    made.seen.update(one.filter for _, one in walk(tree) if one.filter in wanted)
+    same, differences, beyond = compare(tree, frame.layers, wanted)
+    made.equal += same
+    made.beyond += beyond
+    made.long += beyond > 0
+    for difference in differences:
+        case = Case(difference, tree, frame.layers)
+        why = next((predicate.__name__ for predicate in EXPLAINED if predicate(case)), "")
+        if why:
+            made.explained[why] += 1
+        else:
+            made.wrong.append(f"{frame.source}, frame {frame.number}: {difference}")
+    for protocol in ("ip", "tcp", "udp", "icmp", "icmpv6", "igmp"):
+        mine = [
+            verdict[1]
+            for _, one in walk(tree)
+            if one.filter == f"{protocol}.checksum"
+            and (verdict := re.search(r"\((good|bad|none|not verified)", one.text))
+        ]
+        said = list(_statuses(frame.layers, f"{protocol}.checksum.status"))
+        if len(mine) == len(said):
+            made.verdicts.update(
+                (protocol, one, _VERDICTS.get(other, "?")) for one, other in zip(mine, said, strict=True)
+            )
 
 
 _VERDICTS = {"0": "bad", "1": "good", "3": "none"}
@@ -102,24 +121,27 @@ def _statuses(layers: Any, name: str) -> Iterator[str]:
                 yield from _statuses(inner, name)
 
 
-def test_verdicts_on_checksums_are_those_of_tshark(
-    frames: Frames, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_fields_are_those_of_tshark(found: Found, capsys: pytest.CaptureFixture[str]) -> None:
+    explained = found.explained.total()
+    compared = found.equal + explained + len(found.wrong)
+    with capsys.disabled():
+        print(f"\n{found.frames} frames of {len(found.sources)} captures, {len(kinds())} fields of the list "
+              f"({len(found.seen)} occur), {compared} compared: {found.equal} equal, {explained} explained "
+              f"({explained / compared:.2%}), {len(found.wrong)} wrong; not compared: {found.beyond} beyond "
+              f"the {RECORDS} of a kind that a frame shows (frames: {found.long})")  # fmt: skip
+        for name, count in found.explained.most_common():
+            print(f"{count:6} {name}")
+        print(f"never met: {', '.join(sorted(set(kinds()) - found.seen)) or 'none'}")
+    assert not found.wrong, "\n".join(found.wrong[:20])
+    assert found.frames > 12_000
+    assert found.equal > 280_000
+    assert explained < compared / 100
+    assert found.long <= 1
+
+
+def test_verdicts_on_checksums_are_those_of_tshark(found: Found, capsys: pytest.CaptureFixture[str]) -> None:
     """Never good where tshark says bad, or the other way round; what we do not verify is rare."""
-    seen: Counter[tuple[str, str, str]] = Counter()
-    for frame, tree in frames:
-        for protocol in ("ip", "tcp", "udp", "icmp", "icmpv6", "igmp"):
-            mine = [
-                found[1]
-                for _, field in walk(tree)
-                if field.filter == f"{protocol}.checksum"
-                and (found := re.search(r"\((good|bad|none|not verified)", field.text))
-            ]
-            said = list(_statuses(frame.layers, f"{protocol}.checksum.status"))
-            if len(mine) == len(said):
-                seen.update(
-                    (protocol, one, _VERDICTS.get(other, "?")) for one, other in zip(mine, said, strict=True)
-                )
+    seen = found.verdicts
     with capsys.disabled():
         print()
         for (protocol, one, other), count in sorted(seen.items()):
@@ -157,6 +179,8 @@ _VXLAN = (*_layer("UDP", Field("destination port", "8472", 0, 16, filter="udp.ds
          _case("missing", "ip.src", 150, _OPAQUE, udp={})),
         (carried, _case("missing", "ip.src", 150, _OPAQUE, pim={}),
          _case("missing", "ip.src", 50, _OPAQUE, pim={})),
+        (refused, _case("missing", "lldp.tlv.type", 150, _OPAQUE),
+         _case("missing", "lldp.tlv.type", 50, _OPAQUE)),
         (version_two, _case("missing", "tls.record.length", 9, _OPAQUE, tls={}),
          _case("missing", "tls.record.length", 9, _GOES_ON, tls={})),
         (opaque, _case("extra", "tls.record.content_type", 80, (), tls={
@@ -177,6 +201,8 @@ _VXLAN = (*_layer("UDP", Field("destination port", "8472", 0, 16, filter="udp.ds
         (unknown_option, _case("extra", "ip.opt.len", 1, ()), _case("missing", "ip.opt.len", 1, ())),
         (another_reading, _case("extra", "eth.dst", 0, (), isl={}),
          _case("extra", "eth.dst", 0, (), eth={})),
+        (another_reading, _case("extra", "dhcpv6.xid", 0, (), syslog={}),
+         _case("extra", "dhcpv6.xid", 0, (), dhcpv6={})),
         (another_reading, _case("extra", "vxlan.vni", 0, _VXLAN), _case("missing", "vxlan.vni", 0, _VXLAN)),
         (guessed, _case("missing", "dns.id", 1, _OPAQUE, **{"_ws.malformed": {}}),
          _case("missing", "dns.id", 1, _OPAQUE)),
@@ -204,10 +230,10 @@ def test_a_shifted_field_and_a_wrong_value_are_found() -> None:
     """The comparison can fail: in place, in value, by absence and by invention."""
     frame = bytes(12) + b"\x08\0" + struct.pack("!BBHHHBBH", 0x45, 0, 20, 7, 0, 64, 17, 0) + bytes(8)
     tree = dissect(frame)
-    layers = {"ip": {"ip.ttl_raw": ["40", 22, 1, 0, 4], "ip.ttl": "64"}}
+    layers: dict[str, Any] = {"ip": {"ip.ttl_raw": ["40", 22, 1, 0, 4], "ip.ttl": "64"}}
     wanted = {"ip.ttl": "number"}
-    assert compare(tree, layers, wanted) == (1, [])
+    assert compare(tree, layers, wanted) == (1, [], 0)
     layers["ip"]["ip.ttl"] = "63"
-    assert [found.what for found in compare(tree, layers, wanted)[1]] == ["value"]
+    assert [found.what for found in compare(tree, layers, wanted).differences] == ["value"]
     layers["ip"]["ip.ttl_raw"][1] = 23
-    assert sorted(found.what for found in compare(tree, layers, wanted)[1]) == ["extra", "missing"]
+    assert sorted(found.what for found in compare(tree, layers, wanted).differences) == ["extra", "missing"]

@@ -24,21 +24,14 @@ from dataplane.pair import Pair
 from inspector.commands import capturing
 from inspector.commands.opening import Refused
 from inspector.sections import interfaces, section_comment
+from tests.screens import command
+from tests.screens.command import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "inspector", "capture"]
+COMMAND = [*command.COMMAND, "capture"]
 
 
 def ringscope(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        stdin=subprocess.DEVNULL,
-        **options,
-    )
+    return command.ringscope("capture", *args, **options)
 
 
 def counts(report: str) -> dict[str, int]:

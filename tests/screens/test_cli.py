@@ -15,7 +15,6 @@ import termios
 import time
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,22 +25,7 @@ from inspector.commands import options
 from inspector.headless import document, line
 from inspector.session import Session
 from tests.fakes import Still, device
-
-ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-m", "inspector"]
-
-
-def ringscope(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-        **options,
-    )
-
+from tests.screens.command import COMMAND, ROOT, ringscope
 
 MISTAKES = [
     (["disect"], "did you mean dissect?"),

@@ -114,7 +114,7 @@ def test_fields_are_separated_by_tabs() -> None:
         (["no/such.pcap"], "cannot read no/such.pcap: No such file"),
         (["tests"], "Is a directory"),
         (["pyproject.toml"], "pyproject.toml: neither a pcap nor a pcapng file"),
-        (["-"], "standard input: neither a pcap nor a pcapng file"),
+        (["-"], "standard input: it is empty"),
         ([MIXED, "-f", "udp prt 53"], "-f: "),
         ([MIXED, "-Y", "ip.foo == 1"], "-Y: no field is called ip.foo"),
         ([MIXED, "-Y", "tcp.port == 70000"], "70000"),

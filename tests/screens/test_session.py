@@ -6,7 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from capture import frame
+from capture.frame import LOGGED, RECORD
 from capture.play import PlayFrame
+from dataplane import records
 from dataplane.records import TO_DEVICE, TO_DRIVER, Kind
 from inspector.journey import Journal, sentence, waits
 from inspector.session import Session
@@ -30,6 +33,18 @@ def at(seconds: float, used: int, frames: int, generation: int = 0):
         driver=replace(queue.driver, frames=frames, bytes=frames * 100),
     )
     return replace(snapshot(queue), time=EPOCH + int(seconds * 1e9))
+
+
+def test_a_row_begins_with_the_bytes_of_the_ring_s_log() -> None:
+    """Rows are filled by one copy: the two layouts, kept apart in two packages, have to be one."""
+    logged, kept = records.FRAME.fields, RECORD.fields
+    assert logged is not None and kept is not None
+    named = {"position": "origin_position", "queue": "origin_queue"}
+    begins = {name: place for name, place in kept.items() if place[1] < LOGGED}
+    assert {named.get(name, name): place for name, place in logged.items()} == begins
+    assert records.FRAME.itemsize == LOGGED
+    for name in ("FRAME_INDIRECT", "FRAME_FIXED", "TO_DEVICE", "TO_DRIVER"):
+        assert getattr(records, name) == getattr(frame, name.removeprefix("FRAME_"))
 
 
 def test_rates_come_from_the_source_s_clock() -> None:
