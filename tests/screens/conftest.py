@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from inspector.screens import packets
+from inspector.session import Session
+from tests.screens.at_packets import AtOnce
+
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -13,3 +17,10 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees of packets without a wait, and a pace that does not change."""
+    monkeypatch.setattr(packets, "Dissector", AtOnce)
+    monkeypatch.setattr(Session, "_hertz", lambda *_: 15.0)

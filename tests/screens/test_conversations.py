@@ -21,10 +21,9 @@ from inspector.screens.notes import NotesScreen
 from inspector.screens.packets import PacketsScreen
 from inspector.screens.stream import StreamScreen, StreamView, save
 from inspector.widgets.grid import Grid
+from tests.screens.at_packets import at_packets, mixed, until
 from tests.screens.crossing import Crossing
-from tests.screens.test_packets import at_once, at_packets, mixed, until
 
-__all__ = ["at_once"]
 pytestmark = pytest.mark.usefixtures("at_once")
 
 

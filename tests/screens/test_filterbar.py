@@ -13,9 +13,8 @@ from inspector.app import RingscopeApp
 from inspector.packets.filterbar import FilterBar, FilterInput, Lines
 from inspector.packets.tree import FieldTree
 from inspector.screens.packets import PacketsScreen
-from tests.screens.test_packets import at_once, at_packets, mixed, until
+from tests.screens.at_packets import at_packets, mixed, until
 
-__all__ = ["at_once"]
 pytestmark = pytest.mark.usefixtures("at_once")
 
 

@@ -14,9 +14,8 @@ from inspector.app import RingscopeApp
 from inspector.screens.packets import PacketsScreen
 from inspector.screens.writing import Choices, WriteDialogue
 from inspector.writing import wrong_name
-from tests.screens.test_packets import at_once, at_packets, mixed, until
+from tests.screens.at_packets import at_packets, mixed, until
 
-__all__ = ["at_once"]
 pytestmark = pytest.mark.usefixtures("at_once")
 
 
