@@ -11,6 +11,7 @@ its values does; with != when all do. A frame that has not the field does not co
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +23,9 @@ from capture.filters.check import check
 from capture.filters.complete import Completion, complete
 from capture.filters.parse import Leaf, parse
 from capture.filters.run import run
-from capture.filters.steps import Field, Present, Step, fields_of
+from capture.filters.steps import Compare, Field, Present, Step, fields_of
 from capture.frame import Array
+from capture.patterns import REACH, reach
 from capture.store import Block
 
 __all__ = ["Completion", "Filter", "FilterError", "compile_filter", "complete"]
@@ -69,6 +71,8 @@ def compile_filter(text: str) -> Filter:
 
 def _remark(step: Step) -> str:
     match step:
+        case Compare(right=re.Pattern() as pattern) if reach(pattern) < REACH[0]:
+            return f"of each value only the first {reach(pattern)} characters are searched (repeats)"
         case Present(Field(name)) if FIELDS[name].kind is Kind.FLAG:
             return f"{name} alone asks whether a frame has the bit; {name} == 1 asks whether it is set"
     return ""

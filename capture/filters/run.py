@@ -37,6 +37,7 @@ from capture.filters.steps import (
 )
 from capture.filters.values import shape_of
 from capture.frame import Array
+from capture.patterns import reach
 
 _SPANS = (Kind.BYTES, Kind.PROTOCOL)
 _COMPARE: dict[str, Callable[[Array, Array], Array]] = {
@@ -271,12 +272,13 @@ def _against(sign: str, column: Column, kind: Kind, constant: Constant, batch: B
 
 def _matching(column: Column, pattern: re.Pattern[str] | re.Pattern[bytes], batch: Batch) -> Array:
     search: Callable[..., object] = pattern.search
+    far = reach(pattern)
     if column.stops is None:
-        found = (search(text) is not None for text in column.values.tolist())
+        found = (search(text, 0, far) is not None for text in column.values.tolist())
     else:
         view = batch.block.data
         spans = zip(column.values.tolist(), column.stops.tolist(), strict=True)
-        found = (search(view[at:stop]) is not None for at, stop in spans)
+        found = (search(view[at : min(stop, at + far)]) is not None for at, stop in spans)
     return np.fromiter(found, bool, len(column.frames))
 
 

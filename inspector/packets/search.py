@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from capture.columns import Summary, summaries
-from capture.patterns import compile_pattern
+from capture.patterns import compile_pattern, reach
 from capture.store import FrameStore
 from capture.view import Shown
 
@@ -29,17 +29,17 @@ class Pattern:
     octets: re.Pattern[bytes]
 
     def in_text(self, *texts: str) -> bool:
-        return self.words is not None and any(self.words.search(text) for text in texts)
+        return self.words is not None and any(self.words.search(text, 0, reach(self.words)) for text in texts)
 
     def in_bytes(self, data: bytes, start: int = 0) -> tuple[int, int] | None:
         """Where it first stands in `data` from `start` on, as (start, stop)."""
-        found = self.octets.search(data, start)
+        found = self.octets.search(data, start, start + reach(self.octets))
         return (found.start(), found.end()) if found and found.end() > found.start() else None
 
     def last_in_bytes(self, data: bytes, stop: int) -> tuple[int, int] | None:
         """The last place that begins before `stop`."""
         last = None
-        for found in self.octets.finditer(data):
+        for found in self.octets.finditer(data, 0, reach(self.octets)):
             if found.start() >= stop:
                 break
             if found.end() > found.start():
