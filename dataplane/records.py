@@ -45,10 +45,14 @@ class Kind(IntEnum):
     FREEZE = 22
     RUN = 23
     DROP = 24  #: a frame was dropped: new = reason
+    OWN = 25  #: no event: a word of the side's own changed (see below)
 
 
-#: One event, 48 bytes. `number` comes from one global sequence, taken when the thing is done;
+#: One event, 48 bytes. `number` comes from one global sequence without a gap, taken when the thing is done;
 #: `time` is nanoseconds since the Unix epoch on a clock that never steps back.
+#:
+#: At trace level stores, rows of kind OWN stand before the event that they belong to and share its number:
+#: the 8-byte word at byte `place` of the queue's private image (`keyframe.own_dtype`) went from `old` to `new`.
 EVENT = np.dtype(
     [
         ("number", "<u8"),
