@@ -49,10 +49,14 @@ class Engine:
     def freeze(self) -> bool:
         """Rests both sides between operations; False where one did not come to rest in five seconds."""
     def run(self) -> None: ...
+    def rest(self) -> bool:
+        """Rests both sides between turns for a change, unless the pair is frozen; whether they ran."""
+    def resume(self, was_running: bool, /) -> None: ...
     def frozen(self) -> bool: ...
     def step(self, side: int, unit: int, count: int, /) -> int:
         """Lets one side of a frozen pair do so many units; returns those done, -1 where it is not frozen."""
-    def trace(self, level: int, /) -> None: ...
+    def trace(self, level: int, /) -> None:
+        """Only while both sides rest, or before they begin. A frozen pair is journaled at level 2 anyway."""
     def log_frames(self, on: bool, sample: int, snap: int = 262144, program: Buffer = b"", /) -> None:
         """`program`: instructions of classic BPF, empty for every frame; ValueError where it is not sound.
 
@@ -74,6 +78,11 @@ class Engine:
     def room(self, queue: int, whole: bool, /) -> int: ...
     def snapshot(self, queue: int, whole: bool, to: Buffer, /) -> int:
         """Fills `to` as engine/snapshot.h says; returns the bytes written."""
+    def own(self, queue: int, to: Buffer, /) -> int:
+        """Fills `to`, 8-byte aligned, with the queue's private words (`keyframe.own_dtype`) of a pair at rest;
+        returns their bytes."""
+    def shape(self, queue: int, /) -> dict[str, int]:
+        """size, start_index, tables_addr, table_entries, in_order, indirect, event_idx."""
     def info(self) -> dict[str, int | bytes]: ...
     def events(self, side: int, position: int, to: Buffer, /) -> tuple[int, int, int]:
         """(events copied, next position, lost): the newest that fit."""
@@ -98,7 +107,9 @@ class Engine:
     def complete(self, queue: int, done: Buffer, batch: bool, /) -> None:
         """Device: "<IHHI" (length, id, slots, writable) each; written, and made visible by flush."""
     def verb(self, queue: int, name: str, /) -> bool | None:
-        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off."""
+        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off.
+
+        kick_needed and call_needed decide, and where it is wanted notify, as the sides' own threads do."""
     def tables(self, queue: int, /) -> tuple[int, int]:
         """Address of the driver's indirect tables, and entries reserved for each slot."""
     def turn(self, side: int, /) -> int:

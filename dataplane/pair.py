@@ -24,9 +24,10 @@ from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
+from dataplane.keyframe import Keyframe, QueueShape, own_dtype
 from dataplane.negotiate import OFFERED, feature_set, why_refused
 from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Path, Side
-from dataplane.snapshot import Array, Identity, Logs, NetConfig, Snapshot
+from dataplane.snapshot import AnyQueue, Array, Identity, Logs, NetConfig, Snapshot
 from dataplane.source import START, Cursor, Events, Frames, Stepped, TraceLevel, Unit
 
 Layout = Literal["split", "packed"]
@@ -61,7 +62,8 @@ def _check_size(size: int, packed: bool) -> None:
 
 class Pair:
     """See the module. `features` are changes to `DEFAULT_FEATURES`; `start_index` and `start_wrap` say where
-    the rings begin; `mtu` is the device's; `path` how frames become descriptors."""
+    the rings begin; `mtu` is the device's; `path` how frames become descriptors; `trace` how much is journaled
+    (while frozen always every store)."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class Pair:
         mtu: int = 1500,
         name: str = "net0",
         frozen: bool = False,
+        trace: TraceLevel = "operations",
     ) -> None:
         if layout not in ("split", "packed"):
             raise ValueError(f"layout {layout!r} is neither split nor packed")
@@ -102,6 +105,8 @@ class Pair:
         self._started = False
         self._program = b""
         self._snap = _SNAP
+        self._trace = trace
+        self._keyframe: Keyframe | None = None
         offered = OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
         self._live: Engine | None = Engine(
             pairs=queue_pairs,
@@ -217,8 +222,12 @@ class Pair:
         if self._started:
             raise RuntimeError("the pair runs already")
         polls = [self._traffic == "flood" if w == "auto" else w == "poll" for w in self._waiting]
+        self._engine.trace(_LEVELS.index(self._trace))
+        self._keep_keyframe()
         self._engine.start(polls[0], polls[1], self._start_frozen)
         self._started = True
+        if self._start_frozen:
+            self._keep_keyframe()
         accepted = self._identity.accepted
         if f.has(accepted, f.NET_F_CTRL_RX):
             self._engine.command(0, 0, b"\1", 0)
@@ -257,6 +266,7 @@ class Pair:
         """Rests both sides between two operations. RuntimeError where one does not come to rest."""
         if not self._engine.freeze():
             raise RuntimeError("a side did not come to rest in five seconds")
+        self._keep_keyframe()
 
     def run(self) -> None:
         self._engine.run()
@@ -269,7 +279,14 @@ class Pair:
         return Stepped(taken, "" if taken == count else "nothing to do")
 
     def trace(self, level: TraceLevel) -> None:
-        self._engine.trace(_LEVELS.index(level))
+        """How much is journaled from now on. The pair rests for a moment, and a keyframe is taken."""
+        was_running = self._engine.rest()
+        try:
+            self._engine.trace(_LEVELS.index(level))
+            self._trace = level
+            self._keep_keyframe()
+        finally:
+            self._engine.resume(was_running)
 
     def log_frames(
         self, on: bool, sample: int = 1, program: bytes | None = None, *, snap: int = _SNAP
@@ -314,7 +331,12 @@ class Pair:
         """Resets one queue and starts it afresh (2.6.1); what was in flight on it is lost."""
         if not f.has(self._identity.accepted, f.F_RING_RESET):
             raise RuntimeError("RING_RESET was not accepted (2.6.1)")
-        self._engine.reset_queue(queue)
+        was_running = self._engine.rest()
+        try:
+            self._engine.reset_queue(queue)
+            self._keep_keyframe()
+        finally:
+            self._engine.resume(was_running)
 
     def command(self, cls: int, cmd: int, data: bytes = b"", *, milliseconds: int = 2000) -> int:
         """Sends one command on the control queue (5.1.6.5); its ack. TimeoutError where none comes."""
@@ -438,6 +460,50 @@ class Pair:
         rows, offsets = rows[:got], offsets[:got]
         rows.flags.writeable = offsets.flags.writeable = False
         return Frames(rows, offsets, data[:size].data.toreadonly(), (position, expected), lost)
+
+    def keyframe(self, after: int = 0) -> Keyframe | None:
+        if not self._started or self._engine.frozen():
+            self._keep_keyframe()
+        kept = self._keyframe
+        return kept if kept is not None and kept.number >= after else None
+
+    def _keep_keyframe(self) -> None:
+        """The image of every ring; both sides rest."""
+        base = self.snapshot(())
+        if not all(queue.exact for queue in base.queues):
+            return  # a side did not come to rest
+        kept = self._keyframe
+        if kept is not None and kept.number == base.number and kept.base.queues == base.queues:
+            return
+        shapes = tuple(self._shape(queue) for queue in base.queues)
+        memory = tuple(b"".join(self.memory(at, length) for _, at, length in s.areas) for s in shapes)
+        own = []
+        for shape in shapes:
+            image = np.empty(own_dtype(shape.size).itemsize // 8, np.uint64)
+            self._engine.own(shape.index, image)
+            own.append(image.tobytes())
+        self._keyframe = Keyframe(base.number, base.time, base, shapes, memory, tuple(own))
+
+    def _shape(self, queue: AnyQueue) -> QueueShape:
+        shape = self._engine.shape(queue.index)
+        return QueueShape(
+            index=queue.index,
+            name=queue.name,
+            role=queue.role,
+            size=queue.size,
+            packed=self._identity.packed,
+            in_order=bool(shape["in_order"]),
+            indirect=bool(shape["indirect"]),
+            event_idx=bool(shape["event_idx"]),
+            enabled=queue.enabled,
+            generation=queue.generation,
+            start_index=shape["start_index"],
+            desc_addr=queue.desc_addr,
+            driver_addr=queue.driver_addr,
+            device_addr=queue.device_addr,
+            tables_addr=shape["tables_addr"],
+            table_entries=shape["table_entries"],
+        )
 
     def memory(self, address: int, length: int) -> bytes:
         data = bytearray(length)

@@ -42,10 +42,13 @@ class Kind(IntEnum):
     QUEUE_RESET = 19  #: one queue was reset
     BROKEN = 20  #: a side gave a queue up: new = reason
     CONFIG = 21  #: configuration changed: new = generation
-    FREEZE = 22
-    RUN = 23
+    FREEZE = 22  #: both sides rest: old -> new trace level in force (0 off, 1 operations, 2 stores)
+    RUN = 23  #: both sides go on: levels as FREEZE
     DROP = 24  #: a frame was dropped: new = reason
     OWN = 25  #: no event: a word of the side's own changed (see below)
+    LEVEL = 26  #: another trace level while both rested for a moment: old -> new
+    FAULT = 27  #: a fault acted: place = its id, slot = its kind, old = address, new = value, count = width
+    BREAK = 28  #: a breakpoint stopped the pair: place = its id, new = number of the event that hit it
 
 
 #: One event, 48 bytes. `number` comes from one global sequence without a gap, taken when the thing is done;
@@ -110,6 +113,7 @@ _SIDE_FIELDS = [
     "drops",
     "broken",  #: reason code, 0 sound (see `Reason`)
     "turns",  #: times this side's loop looked at the queue
+    "notify_injected",  #: written to the other side's eventfd from outside, as a probe
 ]
 
 #: The driver's own, private copies: 64-bit counts of buffers, 16-bit ring positions, wrap counters.

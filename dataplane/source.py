@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from dataplane.keyframe import Keyframe
 from dataplane.records import Side
 from dataplane.snapshot import Array, Identity, Snapshot
 
@@ -103,6 +104,11 @@ class RingSource(Protocol):
 
     def events(self, since: Cursor = START) -> Events: ...
     def frames(self, since: Cursor = START) -> Frames: ...
+    def keyframe(self, after: int = 0) -> Keyframe | None:
+        """The exact image now, where both sides rest; else the newest one taken earlier of event `after` or
+        later. None: there is none."""
+        ...
+
     def memory(self, address: int, length: int) -> bytes:
         """Bytes of guest memory; LookupError where the range is not inside one region."""
         ...

@@ -24,6 +24,7 @@ import numpy as np
 from textual.pilot import Pilot
 
 from capture.play import load_mix
+from dataplane.keyframe import Keyframe
 from dataplane.pair import Pair, PlayFrame
 from dataplane.records import TO_DEVICE, Kind, Side
 from dataplane.snapshot import Snapshot
@@ -87,6 +88,9 @@ class Posed:
         origins = zip(rows["queue"].tolist(), rows["position"].tolist(), strict=True)
         rows["time"] = [self._handled[origin] for origin in origins]
         return replace(frames, rows=rows)
+
+    def keyframe(self, after: int = 0) -> Keyframe | None:
+        return self.pair.keyframe(after)
 
     def memory(self, address: int, length: int) -> bytes:
         return self.pair.memory(address, length)

@@ -429,6 +429,9 @@ class Still:
             return Frames(self._frames[:0], self._offsets[:0], b"", since, 0)
         return Frames(self._frames, self._offsets, self._data, (total, 0), 0)
 
+    def keyframe(self, after: int = 0) -> None:
+        return None
+
     def memory(self, address: int, length: int) -> bytes:
         raise LookupError(f"no memory at 0x{address:x}")
 

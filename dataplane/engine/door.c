@@ -1,5 +1,5 @@
 /* door.c: the slow path of store.h, taken only when something is armed. */
-#include "store.h"
+#include "own.h"
 
 static uint64_t read_old(const void *p, unsigned width) {
     if (width == 1) return observe8(p);
@@ -40,11 +40,32 @@ void door_load(struct door *door, const void *from, unsigned width) {
     if (door->on_load) door->on_load(door->context, from, width);
 }
 
+static uint64_t take_number(struct door *door) {
+    uint64_t number = door->reserved;
+    door->reserved = 0;
+    return number ? number : trace_take_number(door->trace);
+}
+
+void door_own(struct door *door, uint16_t queue, uint64_t place, uint64_t old, uint64_t new) {
+    if (!door->reserved) door->reserved = trace_take_number(door->trace);
+    struct event event = {.number = door->reserved,
+                          .time = trace_now(door->trace),
+                          .place = place,
+                          .old = old,
+                          .new = new,
+                          .kind = EV_OWN,
+                          .side = door->side,
+                          .queue = queue,
+                          .count = 8};
+    trace_write(door->trace, &event);
+}
+
 void door_operation(struct door *door, enum event_kind kind, uint16_t slot, uint16_t count, uint64_t place,
                     uint64_t old, uint64_t new) {
     uint32_t mask = armed(door);
+    if (mask & ARM_JOURNAL) own_words(door, kind);
     if (mask & ARM_OPERATIONS) {
-        struct event event = {trace_take_number(door->trace),
+        struct event event = {take_number(door),
                               trace_now(door->trace),
                               place,
                               old,

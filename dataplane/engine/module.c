@@ -174,7 +174,9 @@ static PyObject *engine_freeze(Engine *self, PyObject *unused) {
 static PyObject *engine_run(Engine *self, PyObject *unused) {
     (void)unused;
     PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
     pair_run(pair);
+    Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }
 
@@ -201,8 +203,29 @@ static PyObject *engine_trace(Engine *self, PyObject *args) {
     unsigned level;
     if (!PyArg_ParseTuple(args, "I", &level)) return NULL;
     PAIR_OR_RETURN;
-    uint32_t set = (level >= 1 ? ARM_OPERATIONS : 0) | (level >= 2 ? ARM_JOURNAL : 0);
-    pair_arm(pair, set, (ARM_OPERATIONS | ARM_JOURNAL) & ~set);
+    if (level > 2) return PyErr_Format(PyExc_ValueError, "no such trace level");
+    pair_trace(pair, level);
+    Py_RETURN_NONE;
+}
+
+static PyObject *engine_rest(Engine *self, PyObject *unused) {
+    (void)unused;
+    bool was_running;
+    PAIR_OR_RETURN;
+    if (pair_frozen(pair)) Py_RETURN_FALSE;
+    Py_BEGIN_ALLOW_THREADS;
+    was_running = pair_rest(pair);
+    Py_END_ALLOW_THREADS;
+    return PyBool_FromLong(was_running);
+}
+
+static PyObject *engine_resume(Engine *self, PyObject *args) {
+    int was_running;
+    if (!PyArg_ParseTuple(args, "p", &was_running)) return NULL;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    pair_resume(pair, was_running);
+    Py_END_ALLOW_THREADS;
     Py_RETURN_NONE;
 }
 
@@ -396,6 +419,8 @@ static PyMethodDef methods[] = {
     METHOD(inject, METH_VARARGS),  METHOD(room, METH_VARARGS),         METHOD(snapshot, METH_VARARGS),
     METHOD(info, METH_NOARGS),     METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
     METHOD(frames_waiting, METH_VARARGS),
+    METHOD(rest, METH_NOARGS),     METHOD(resume, METH_VARARGS),       METHOD(own, METH_VARARGS),
+    METHOD(shape, METH_VARARGS),
     METHOD(peek, METH_VARARGS),    METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
     METHOD(collect, METH_VARARGS), METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
     METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),

@@ -23,6 +23,8 @@ struct vq *any_queue(struct pair *pair, unsigned index);
 /* module_read.c */
 PyObject *engine_room(Engine *self, PyObject *args);
 PyObject *engine_snapshot(Engine *self, PyObject *args);
+PyObject *engine_own(Engine *self, PyObject *args);
+PyObject *engine_shape(Engine *self, PyObject *args);
 PyObject *engine_info(Engine *self, PyObject *args);
 PyObject *engine_events(Engine *self, PyObject *args);
 PyObject *engine_frames(Engine *self, PyObject *args);

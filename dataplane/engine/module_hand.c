@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snapshot.h"
+#include "own.h"
 
 /* The queue, of a pair whose verbs no thread uses: for the verbs by hand. */
 static struct vq *idle_queue(Engine *self, unsigned index) {
@@ -20,6 +20,7 @@ static struct vq *idle_queue(Engine *self, unsigned index) {
         PyErr_Format(PyExc_IndexError, "no queue %u is set up", index);
         return NULL;
     }
+    pair->driver.door.queue = pair->device.door.queue = (uint16_t)index;
     return &pair->queue[index];
 }
 
@@ -158,10 +159,10 @@ PyObject *engine_verb(Engine *self, PyObject *args) {
         void (*act)(struct vq *);
         bool (*ask)(struct vq *);
     } verbs[] = {
-        {"publish", ops->publish, NULL},         {"flush", ops->flush, NULL},
-        {"calls_off", ops->calls_off, NULL},     {"kicks_off", ops->kicks_off, NULL},
-        {"calls_on", NULL, ops->calls_on},       {"kicks_on", NULL, ops->kicks_on},
-        {"kick_needed", NULL, ops->kick_needed}, {"call_needed", NULL, ops->call_needed},
+        {"publish", ops->publish, NULL},     {"flush", ops->flush, NULL},
+        {"calls_off", ops->calls_off, NULL}, {"kicks_off", ops->kicks_off, NULL},
+        {"calls_on", NULL, ops->calls_on},   {"kicks_on", NULL, ops->kicks_on},
+        {"kick_needed", NULL, notify_kick},  {"call_needed", NULL, notify_call},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, verb) == 0) {

@@ -1,7 +1,9 @@
 /* module_read.c: methods of Engine that only look. */
 #include "module.h"
 
-#include "snapshot.h"
+#include <string.h>
+
+#include "own.h"
 
 PyObject *engine_room(Engine *self, PyObject *args) {
     unsigned index;
@@ -41,13 +43,47 @@ static int put(PyObject *dict, const char *name, PyObject *value) {
     return failed;
 }
 
+PyObject *engine_own(Engine *self, PyObject *args) {
+    unsigned index;
+    Py_buffer to;
+    if (!PyArg_ParseTuple(args, "Iw*", &index, &to)) return NULL;
+    struct pair *pair = open_pair(self);
+    struct vq *q = pair ? any_queue(pair, index) : NULL;
+    size_t bytes = q && q->own ? own_bytes(q->size) : 0;
+    if (q && ((size_t)to.len < bytes || (uintptr_t)to.buf % 8)) {
+        PyErr_Format(PyExc_ValueError, "%zu bytes are needed, 8-byte aligned", bytes);
+        q = NULL;
+    }
+    if (q && bytes) {
+        pthread_mutex_lock(&pair->life);
+        if (armed(&pair->driver.door) & ARM_JOURNAL)
+            memcpy(to.buf, q->own, bytes);
+        else
+            own_take(pair, q, to.buf);
+        pthread_mutex_unlock(&pair->life);
+    }
+    PyBuffer_Release(&to);
+    return q ? PyLong_FromSize_t(bytes) : NULL;
+}
+
+PyObject *engine_shape(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    if (!q) return NULL;
+    return Py_BuildValue(
+        "{s:I,s:I,s:K,s:I,s:O,s:O,s:O}", "size", (unsigned)q->size, "start_index", (unsigned)q->start_index,
+        "tables_addr", (unsigned long long)(q->indirect ? q->drv.tables_address : 0), "table_entries",
+        q->indirect ? TABLE_ENTRIES : 0, "in_order", q->in_order ? Py_True : Py_False, "indirect",
+        q->indirect ? Py_True : Py_False, "event_idx", q->event_idx ? Py_True : Py_False);
+}
+
 PyObject *engine_info(Engine *self, PyObject *unused) {
     (void)unused;
     PAIR_OR_RETURN;
     const struct frame_log *f = &pair->trace.frames;
     const struct port *a = &pair->driver.port, *b = &pair->device.port;
-    uint32_t arms = armed(&pair->driver.door);
-    uint64_t level = arms & ARM_JOURNAL ? 2 : arms & ARM_OPERATIONS ? 1 : 0;
     const struct {
         const char *name;
         uint64_t value;
@@ -66,7 +102,7 @@ PyObject *engine_info(Engine *self, PyObject *unused) {
         {"frozen", pair_frozen(pair)},
         {"number", count_get(&pair->trace.number)},
         {"time", pair_now(pair)},
-        {"trace_level", level},
+        {"trace_level", flag_get(&pair->level)},
         {"frames_on", flag_get(&f->on)},
         {"frame_sample", flag_get(&f->sample)},
         {"frames", count_get(&f->frames)},

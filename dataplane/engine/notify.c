@@ -19,7 +19,7 @@ uint64_t notify_drain(int fd) {
     return read(fd, &n, sizeof n) == sizeof n ? n : 0;
 }
 
-static void decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
+static bool decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
     if (needed) {
         count_add(&notes->sent, 1);
         notify_raise(notes->fd);
@@ -27,10 +27,11 @@ static void decide(struct notes *notes, struct door *door, bool needed, enum eve
         count_add(&notes->quiet, 1);
     count_put(&notes->answer, needed ? 2 : 1);
     operation(door, needed ? kind : kind + 1, 0, 1, notes->event, notes->old, notes->new);
+    return needed;
 }
 
-void notify_kick(struct vq *q) { decide(&q->drv.kick, q->drv.door, q->ops->kick_needed(q), EV_KICK); }
-void notify_call(struct vq *q) { decide(&q->dev.call, q->dev.door, q->ops->call_needed(q), EV_CALL); }
+bool notify_kick(struct vq *q) { return decide(&q->drv.kick, q->drv.door, q->ops->kick_needed(q), EV_KICK); }
+bool notify_call(struct vq *q) { return decide(&q->dev.call, q->dev.door, q->ops->call_needed(q), EV_CALL); }
 
 uint64_t notify_take_kicks(struct vq *q) {
     uint64_t n = notify_drain(q->drv.kick.fd);

@@ -4,9 +4,10 @@
 
 #include "ring.h"
 
-/* After a publish or a flush: decides, writes the eventfd where the other side wants it, counts and logs. */
-void notify_kick(struct vq *q);
-void notify_call(struct vq *q);
+/* After a publish or a flush: decides, writes the eventfd where the other side wants it, counts and logs.
+ * Whether it was wanted. */
+bool notify_kick(struct vq *q);
+bool notify_call(struct vq *q);
 
 /* Takes what is pending in the eventfd of a kick or call and counts it as received. 0 where none was. */
 uint64_t notify_take_kicks(struct vq *q);

@@ -5,6 +5,7 @@
  * Of everything added since the last publish, the first head's word is held back and written by publish();
  * flush() does the same for used descriptors.
  */
+#include "own.h"
 #include "packed_event.h"
 
 static uint64_t packed_word(uint32_t len, uint16_t id, uint16_t flags) {
@@ -129,6 +130,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
     own16(&drv->avail_idx, at);
     own16(&drv->avail_wrap, wrap);
     count_put(&drv->added, position);
+    if (own_wanted(drv->door)) own_driver_ids(q, position - n, position);
     operation(drv->door, EV_ADD, first, n, position - n, 0, 0);
     return n;
 }
@@ -159,6 +161,7 @@ static void packed_return(struct vq *q, uint16_t id, uint32_t length, struct ret
     uint16_t at = drv->last_used;
     if (advance(q, &at, f->slots)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
     own16(&drv->last_used, at);
+    if (own_wanted(drv->door)) own_driver_id(q, id);
 }
 
 /* Reads one used element; false where there is none, or where it broke the queue. */
@@ -222,6 +225,7 @@ static void packed_repeat(struct vq *q, uint32_t count) {
     own16(&drv->avail_wrap, wrap);
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
+    if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
 
@@ -233,6 +237,7 @@ static uint32_t packed_reclaim(struct vq *q) {
         uint16_t at = drv->last_used;
         for (uint64_t i = 0; i < drv->batch_left; i++) {
             drv->flight[at].live = false;
+            if (own_wanted(drv->door)) own_driver_id(q, at);
             if (advance(q, &at, 1)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
         }
         own16(&drv->last_used, at);
@@ -315,6 +320,7 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
             break;
         }
         dev->taken[chains[n].id] = 1;
+        if (own_wanted(dev->door)) own_device_id(q, chains[n].id);
         dev->slots_out += chains[n].slots;
         chains[n].position = dev->seen + n;
         wrap ^= advance(q, &at, chains[n].slots);
@@ -358,7 +364,10 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
         write_used(q, &done[count - 1], slots);
     } else
         for (uint32_t i = 0; i < count; i++) write_used(q, &done[i], done[i].slots);
-    for (uint32_t i = 0; i < count; i++) dev->taken[done[i].id] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        dev->taken[done[i].id] = 0;
+        if (own_wanted(dev->door)) own_device_id(q, done[i].id);
+    }
     count_put(&dev->holding, dev->holding - count);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }

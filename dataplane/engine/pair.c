@@ -1,6 +1,6 @@
 /* pair.c: a driver and a device over one memory: how they come up, run, rest and end. */
 #define _GNU_SOURCE
-#include "pair.h"
+#include "own.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ static int side_init(struct pair *pair, struct side *side, uint8_t number) {
                                .side = number,
                                .trace = &pair->trace,
                                .gate = &pair->gate,
-                               .memory = &pair->memory};
+                               .memory = &pair->memory,
+                               .owner = pair};
     side->wake_fd = notify_open();
     side->frame = malloc(NET_HEADER_LENGTH + NET_FRAME_MAX + 64);
     return side->wake_fd < 0 || !side->frame || port_init(&side->port, number, &pair->clock) ? -1 : 0;
@@ -53,6 +54,7 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
     pair->scratch_bytes = o->scratch_bytes;
     pair->pairs_max = o->bare ? 0 : o->pairs;
     pair->pairs = 1;
+    pair->level = 1;
     pair->queues = o->bare ? o->queues : 2 * o->pairs + 1;
     pair->net_status = NET_S_LINK_UP;
     memcpy(pair->mac, (const uint8_t[6]){0x52, 0x54, 0, 0, 0, 1}, 6);
@@ -177,9 +179,34 @@ int pair_setup_queues(struct pair *pair) {
         pair->control_host = memory_translate(&pair->memory, pair->control_address, COMMAND_BYTES + 8);
         for (uint32_t i = 0; i < pair->queues; i++)
             flag_set(&pair->queue[i].enabled, queue_wanted(pair, &pair->queue[i]));
+        own_begin(pair);
     }
     pthread_mutex_unlock(&pair->life);
     return failed ? -1 : 0;
+}
+
+/* ---- trace level ------------------------------------------------------------------------------------ */
+
+static uint32_t level_of(const struct pair *pair) {
+    uint32_t mask = armed(&pair->driver.door);
+    return mask & ARM_JOURNAL ? 2 : mask & ARM_OPERATIONS ? 1 : 0;
+}
+
+/* While nothing of either side is being written. The event that tells of it is the last at a level that sees
+ * more, the first at one that saw less. */
+static void level_in_force(struct pair *pair, uint32_t level, enum event_kind kind) {
+    uint32_t old = level_of(pair);
+    uint32_t set = (level >= 1 ? ARM_OPERATIONS : 0) | (level >= 2 ? ARM_JOURNAL : 0);
+    if (level == 2 && old != 2) own_begin(pair);
+    pair_arm(pair, set, 0);
+    door_note(&pair->driver.door, kind, 0, old, level);
+    pair_arm(pair, 0, (ARM_OPERATIONS | ARM_JOURNAL) & ~set);
+}
+
+void pair_trace(struct pair *pair, uint32_t level) {
+    flag_set(&pair->level, level);
+    if (pair_frozen(pair) && !pair->resting) return; /* while frozen everything is journaled */
+    if (level != level_of(pair)) level_in_force(pair, level, EV_LEVEL);
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------- */
@@ -191,6 +218,7 @@ int pair_start(struct pair *pair, bool driver_polls, bool device_polls, bool fro
     if (frozen) {
         gate_freeze(&pair->gate);
         pair_arm(pair, ARM_GATE, 0);
+        level_in_force(pair, 2, EV_FREEZE);
     } else
         play_go(&pair->clock, pair_now(pair));
     flag_set(&pair->running, 1);
@@ -256,17 +284,22 @@ void pair_arm(struct pair *pair, uint32_t set, uint32_t clear) {
 bool pair_frozen(const struct pair *pair) { return armed(&pair->driver.door) & ARM_GATE; }
 
 bool pair_freeze(struct pair *pair) {
+    bool was_frozen = pair_frozen(pair);
     gate_freeze(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
     pair_wake(pair);
     if (!flag_get(&pair->running)) return true;
     bool parked = gate_wait_parked(&pair->gate, REST_MS);
     if (parked && !pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+    if (parked && !was_frozen) level_in_force(pair, 2, EV_FREEZE);
     return parked;
 }
 
 void pair_run(struct pair *pair) {
     if (!pair_frozen(pair)) return;
+    if (flag_get(&pair->running) && !pair->resting && gate_wait_parked(&pair->gate, REST_MS))
+        level_in_force(pair, flag_get(&pair->level), EV_RUN);
+    pair->resting = false;
     play_go(&pair->clock, pair_now(pair));
     pair_arm(pair, 0, ARM_GATE);
     gate_run(&pair->gate);
@@ -276,6 +309,7 @@ void pair_run(struct pair *pair) {
 bool pair_rest(struct pair *pair) {
     if (!flag_get(&pair->running)) return false;
     bool was_running = !pair_frozen(pair);
+    pair->resting = was_running;
     gate_settle(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
     pair_wake(pair);
@@ -306,6 +340,7 @@ int pair_reset_queue(struct pair *pair, uint32_t index) {
     notify_drain(q->dev.call.fd);
     pair->driver.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
+    own_take(pair, q, q->own);
     pthread_mutex_unlock(&pair->life);
     door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
     pair_look(pair);

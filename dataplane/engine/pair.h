@@ -89,6 +89,8 @@ struct pair {
 
     uint32_t closing;
     uint32_t running; /* threads exist */
+    bool resting;     /* for a change: pair_resume() follows */
+    uint32_t level;   /* of tracing, as asked: 0 off, 1 operations, 2 stores; a frozen pair is at 2 */
 
     pthread_mutex_t command_lock;
     pthread_cond_t command_done;
@@ -136,6 +138,8 @@ void pair_resume(struct pair *pair, bool was_running);
 /* Both sides look at everything once more, asleep or not. */
 void pair_look(struct pair *pair);
 void pair_arm(struct pair *pair, uint32_t set, uint32_t clear);
+/* Trace level from here on. Both sides rest, or have not begun. */
+void pair_trace(struct pair *pair, uint32_t level);
 bool pair_frozen(const struct pair *pair);
 void pair_wake(struct pair *pair);
 

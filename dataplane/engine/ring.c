@@ -1,5 +1,5 @@
 /* ring.c: what both layouts share: the private arrays of the two halves, start, and giving up. */
-#include "ring.h"
+#include "own.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,9 @@ int ring_init(struct vq *q) {
     dev->skipped = calloc(q->size, 1);
     dev->arena_size = 2 * q->size + 4 * BURST;
     dev->arena = calloc(dev->arena_size, sizeof *dev->arena);
+    q->own = calloc(1, own_bytes(q->size));
     if (drv->shadow && drv->next_free && drv->next_id && drv->avail_shadow && drv->flight && drv->place &&
-        dev->taken && dev->skipped && dev->arena)
+        dev->taken && dev->skipped && dev->arena && q->own)
         return 0;
     ring_free(q);
     return -1;
@@ -39,6 +40,8 @@ void ring_free(struct vq *q) {
     free(q->dev.taken);
     free(q->dev.skipped);
     free(q->dev.arena);
+    free(q->own);
+    q->own = NULL;
     q->drv.shadow = NULL;
     q->drv.next_free = q->drv.next_id = q->drv.avail_shadow = NULL;
     q->drv.flight = NULL;

@@ -200,6 +200,7 @@ struct vq {
     uint64_t *desc; /* 2 words each */
     uint16_t *driver_area;
     uint16_t *device_area;
+    struct own *own; /* what the journal has told of both halves */
     struct driver_half drv __attribute__((aligned(128)));
     struct device_half dev __attribute__((aligned(128)));
 };

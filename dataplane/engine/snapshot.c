@@ -1,5 +1,5 @@
 /* snapshot.c: see snapshot.h. */
-#include "snapshot.h"
+#include "own.h"
 
 #include <string.h>
 
@@ -52,10 +52,11 @@ static void side_state(struct side_state *to, const struct side *side, const str
                               bytes,
                               drops,
                               broken,
-                              turns};
+                              turns,
+                              count_peek(&n->injected)};
 }
 
-static void driver_state(struct driver_state *to, struct pair *pair, struct vq *q) {
+void snapshot_driver(struct driver_state *to, struct pair *pair, struct vq *q) {
     const struct driver_half *d = &q->drv;
     to->collected = count_get(&d->collected); /* first what follows: never more collected than published */
     to->published = count_get(&d->published);
@@ -73,7 +74,7 @@ static void driver_state(struct driver_state *to, struct pair *pair, struct vq *
                count_peek(&d->drops), count_get(&d->broken), count_peek(&d->turns));
 }
 
-static void device_state(struct device_state *to, struct pair *pair, struct vq *q) {
+void snapshot_device(struct device_state *to, struct pair *pair, struct vq *q) {
     const struct device_half *d = &q->dev;
     to->used = count_get(&d->used);
     to->seen = count_get(&d->seen);
@@ -250,6 +251,18 @@ static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h
     return at;
 }
 
+/* In the middle of an operation a side's words are ahead of its events: what the journal has told counts.
+ * Returns how many buffers the device has completed. */
+static uint64_t as_told(struct queue_header *h, const struct vq *q) {
+    h->driver = q->own->driver;
+    h->device = q->own->device;
+    h->published_before = h->published_after = h->driver.published;
+    h->seen_before = h->seen_after = h->device.seen;
+    h->used_before = h->used_after = h->device.used;
+    h->collected_before = h->collected_after = h->driver.collected;
+    return h->device.used + h->device.unflushed;
+}
+
 static bool resting(struct pair *pair) {
     return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0);
 }
@@ -285,12 +298,16 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->published_after = count_get(&q->drv.published);
     h->exact = exact;
     areas(h, q);
-    driver_state(&h->driver, pair, q);
-    device_state(&h->device, pair, q);
-    h->kick_pending = less(count_peek(&q->drv.kick.sent) + count_peek(&q->drv.kick.injected),
-                           count_peek(&q->dev.call.received));
-    h->call_pending = less(count_peek(&q->dev.call.sent) + count_peek(&q->dev.call.injected),
-                           count_peek(&q->drv.kick.received));
+    snapshot_driver(&h->driver, pair, q);
+    snapshot_device(&h->device, pair, q);
+    bool told = exact && armed(&pair->driver.door) & ARM_JOURNAL;
+    if (told) completed = as_told(h, q);
+    h->kick_pending =
+        less(h->driver.side.notify_sent + h->driver.side.notify_injected, h->device.side.notify_received);
+    h->call_pending =
+        less(h->device.side.notify_sent + h->device.side.notify_injected, h->driver.side.notify_received);
+    if (told && whole && !q->packed)
+        for (uint32_t i = 0; i < q->size; i++) r.used_label[i] = (uint8_t)q->own->ids[i].skipped;
     uint8_t *end = to + sizeof *h;
     if (whole) {
         memset(r.buffer, 0xff, 8ull * q->size);

@@ -26,7 +26,7 @@ enum { OWNER_FREE = 0, OWNER_AVAILABLE, OWNER_IN_USE, OWNER_USED, OWNER_UNKNOWN 
 
 struct side_state {
     uint64_t polling, asleep, event_used, event_old, event_new, event_answer, notify_sent, notify_quiet,
-        notify_received, frames, bytes, drops, broken, turns;
+        notify_received, frames, bytes, drops, broken, turns, notify_injected;
 };
 struct driver_state { /* records.DRIVER_STATE */
     uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight,
@@ -46,6 +46,9 @@ struct queue_header { /* records.QUEUE_HEADER */
     struct device_state device;
 };
 
+/* A half's words as they stand: by its own thread, or while it rests exact, else each near its time. */
+void snapshot_driver(struct driver_state *to, struct pair *pair, struct vq *q);
+void snapshot_device(struct device_state *to, struct pair *pair, struct vq *q);
 /* The bytes that a snapshot of this queue needs at most. */
 size_t snapshot_room(const struct vq *q, bool whole);
 /* Takes one into `to`, 8-byte aligned and of snapshot_room() bytes; returns the bytes written. */

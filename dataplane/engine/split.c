@@ -1,5 +1,5 @@
 /* split.c: the split virtqueue (2.7): driver half above, device half below, the same shape. */
-#include "ring.h"
+#include "own.h"
 
 static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
     return len | (uint64_t)flags << 32 | (uint64_t)next << 48;
@@ -73,6 +73,7 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
     count_put(&drv->free, free);
     own16(&drv->avail_idx, idx);
     count_put(&drv->added, position);
+    if (own_wanted(drv->door)) own_driver_ids(q, position - n, position);
     operation(drv->door, EV_ADD, first, n, position - n, 0, 0);
     return n;
 }
@@ -100,6 +101,7 @@ static void split_return(struct vq *q, uint16_t head, uint32_t length, struct re
         drv->next_free[drv->free_tail] = head;
     drv->free_tail = f->last;
     count_put(&drv->free, drv->free + f->slots);
+    if (own_wanted(drv->door)) own_driver_id(q, head);
 }
 
 /* The size of the batch that an element with this id closes: 1 without IN_ORDER (2.7.9). 0: the id is not
@@ -170,6 +172,7 @@ static void split_repeat(struct vq *q, uint32_t count) {
     own16(&drv->avail_idx, (uint16_t)(drv->avail_idx + count));
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
+    if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
 
@@ -182,7 +185,11 @@ static uint32_t split_reclaim(struct vq *q) {
         return 0;
     }
     uint16_t first = (uint16_t)((drv->free_tail + 1) & mask);
-    for (uint32_t i = 0; i < n; i++) drv->flight[(first + i) & mask].live = false;
+    for (uint32_t i = 0; i < n; i++) {
+        uint16_t slot = (uint16_t)((first + i) & mask);
+        drv->flight[slot].live = false;
+        if (own_wanted(drv->door)) own_driver_id(q, slot);
+    }
     drv->free_tail = (uint16_t)((drv->free_tail + n) & mask);
     drv->collect_at = (drv->collect_at + n) & mask;
     drv->batch_left = 0;
@@ -294,6 +301,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
             break;
         }
         dev->taken[heads[n]] = 1;
+        if (own_wanted(door)) own_device_id(q, heads[n]);
         chains[n].position = position++;
     }
     if (n == 0) return 0;
@@ -323,7 +331,11 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
         for (uint32_t i = 1; i < count; i++, at++) own8(dev->skipped + (at & (q->size - 1)), 1);
     } else
         for (uint32_t i = 0; i < count; i++) write_used(q, at++, &done[i]);
-    for (uint32_t i = 0; i < count; i++) dev->taken[done[i].id] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        dev->taken[done[i].id] = 0;
+        if (own_wanted(dev->door)) own_device_id(q, done[i].id);
+    }
+    if (own_wanted(dev->door)) own_used_slots(q, dev->used_idx, count);
     own16(&dev->used_idx, at);
     count_put(&dev->holding, dev->holding - count);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);

@@ -37,6 +37,8 @@ struct door {
     uint64_t loads;
     void (*on_load)(void *context, const void *from, unsigned width);
     void *context;
+    struct pair *owner;
+    uint64_t reserved; /* number that EV_OWN rows took for the event behind them; 0: none */
 };
 
 /* door.c */
@@ -137,6 +139,9 @@ static inline void will_write(const void *p) {
     __builtin_prefetch(p, 1);
 #endif
 }
+
+/* A word of the side's own changed: told with the event that comes next, whose number it takes. */
+void door_own(struct door *door, uint16_t queue, uint64_t place, uint64_t old, uint64_t new);
 
 /* An event that is nobody's operation: written while both sides rest, or before they run. */
 void door_note(struct door *door, enum event_kind kind, uint64_t place, uint64_t old, uint64_t new);

@@ -38,6 +38,10 @@ enum event_kind {
     EV_FREEZE,
     EV_RUN,
     EV_DROP,
+    EV_OWN, /* no event: a word of the side's own changed; shares the number of the event behind it */
+    EV_LEVEL,
+    EV_FAULT,
+    EV_BREAK,
 };
 
 struct event { /* records.EVENT */
