@@ -78,8 +78,22 @@ class Engine:
     def room(self, queue: int, whole: bool, /) -> int: ...
     def snapshot(self, queue: int, whole: bool, to: Buffer, /) -> int:
         """Fills `to` as engine/snapshot.h says; returns the bytes written."""
+    def set_breaks(self, rules: Buffer, programs: Buffer, /) -> None:
+        """Replaces all breakpoints: `breaks.BREAK` rows, and the programs of those that have one, end to end.
+
+        ValueError where one is not sound. Both sides rest for a moment."""
+    def breaks(self) -> list[tuple[int, int, bool]]:
+        """Of each breakpoint: hits, number of the event that it last stopped at (0: none), whether armed."""
+    def add_fault(
+        self, kind: int, side: int, queue: int, area: int, entry: int, after: int, count: int, value: int, /
+    ) -> int:
+        """Its id, 0 where there are too many; see engine/fault.h."""
+    def faults(self) -> list[tuple[int, int]]:
+        """Of each fault: id, how often it acted."""
+    def heal(self, fault: int, /) -> bool:
+        """Takes one fault away, 0: all."""
     def own(self, queue: int, to: Buffer, /) -> int:
-        """Fills `to`, 8-byte aligned, with the queue's private words (`keyframe.own_dtype`) of a pair at rest;
+        """Fills `to`, 8-byte aligned, with the private words of a queue at rest (`keyframe.own_dtype`);
         returns their bytes."""
     def shape(self, queue: int, /) -> dict[str, int]:
         """size, start_index, tables_addr, table_entries, in_order, indirect, event_idx."""

@@ -18,28 +18,22 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-import numpy as np
-
 from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
+from dataplane.control import Controlled
 from dataplane.layout import QUEUE_SIZE_MAX
-from dataplane.keyframe import Keyframe, QueueShape, own_dtype
 from dataplane.negotiate import OFFERED, feature_set, why_refused
-from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Path, Side
-from dataplane.snapshot import AnyQueue, Array, Identity, Logs, NetConfig, Snapshot
-from dataplane.source import START, Cursor, Events, Frames, Stepped, TraceLevel, Unit
+from dataplane.reading import LEVELS, SNAP
+from dataplane.records import TO_DEVICE, TO_DRIVER, Path
+from dataplane.snapshot import Identity, Logs, NetConfig, Snapshot
+from dataplane.source import TraceLevel
 
 Layout = Literal["split", "packed"]
 Waiting = Literal["auto", "poll", "interrupt"]
 
 PAIRS_MAX = 16
 CONTROL_SIZE = 64  #: descriptors of the control queue, whatever the others have
-_UNITS: dict[Unit, int] = {"store": 0, "operation": 1, "turn": 2}
-_LEVELS: tuple[TraceLevel, ...] = ("off", "operations", "stores")
-_SNAP = 1 << 18  #: bytes kept of a frame, unless asked otherwise
-_EVENTS = 1 << 16  #: of a side: what its log holds
-_EVENTS_OF_FLOOD = 1 << 11
 _FLOOD_SAMPLE = 4096  #: of a flood one frame in so many is logged, unless asked otherwise
 
 
@@ -60,10 +54,10 @@ def _check_size(size: int, packed: bool) -> None:
         raise ValueError(f"queue size {size} is not a power of two, which a split queue needs (2.7)")
 
 
-class Pair:
+class Pair(Controlled):
     """See the module. `features` are changes to `DEFAULT_FEATURES`; `start_index` and `start_wrap` say where
-    the rings begin; `mtu` is the device's; `path` how frames become descriptors; `trace` how much is journaled
-    (while frozen always every store)."""
+    the rings begin; `mtu` is the device's; `path` how frames become descriptors; `trace` says how much is
+    journaled (while frozen every store)."""
 
     def __init__(
         self,
@@ -97,18 +91,8 @@ class Pair:
             raise ValueError("more than one queue pair needs MQ (5.1.3)")
         if path == Path.INDIRECT and not f.has(wanted, f.F_INDIRECT_DESC):
             raise ValueError("the indirect path needs INDIRECT_DESC (2.7.5.3)")
-        self._waiting = (driver, device)
-        self._start_frozen = frozen
-        self._traffic = "none"
-        self._natural_rate = 0.0
-        self._rate: float | None = None
-        self._started = False
-        self._program = b""
-        self._snap = _SNAP
-        self._trace = trace
-        self._keyframe: Keyframe | None = None
         offered = OFFERED | (f.mask(f.F_RING_PACKED) if packed else 0)
-        self._live: Engine | None = Engine(
+        engine = Engine(
             pairs=queue_pairs,
             size=queue_size,
             control_size=CONTROL_SIZE,
@@ -119,6 +103,14 @@ class Pair:
             path=int(path),
             packed=packed,
         )
+        super().__init__(engine, "pair", trace)
+        self._waiting = (driver, device)
+        self._start_frozen = frozen
+        self._traffic = "none"
+        self._natural_rate = 0.0
+        self._rate: float | None = None
+        self._program = b""
+        self._snap = SNAP
         self._pairs = queue_pairs
         self._mtu = mtu
         try:
@@ -127,12 +119,6 @@ class Pair:
             self.close()
             raise
         self._identity = Identity(name, "pair", 1, offered, wanted, packed)
-
-    @property
-    def _engine(self) -> Engine:
-        if self._live is None:
-            raise RuntimeError("the pair is closed")
-        return self._live
 
     def _bring_up(self, wanted: int, packed: bool) -> None:
         """3.1.1, step by step."""
@@ -222,12 +208,13 @@ class Pair:
         if self._started:
             raise RuntimeError("the pair runs already")
         polls = [self._traffic == "flood" if w == "auto" else w == "poll" for w in self._waiting]
-        self._engine.trace(_LEVELS.index(self._trace))
-        self._keep_keyframe()
-        self._engine.start(polls[0], polls[1], self._start_frozen)
-        self._started = True
-        if self._start_frozen:
+        with self._still:
+            self._engine.trace(LEVELS.index(self._trace))
             self._keep_keyframe()
+            self._engine.start(polls[0], polls[1], self._start_frozen)
+            self._started = True
+            if self._start_frozen:
+                self._keep_keyframe()
         accepted = self._identity.accepted
         if f.has(accepted, f.NET_F_CTRL_RX):
             self._engine.command(0, 0, b"\1", 0)
@@ -237,12 +224,6 @@ class Pair:
     def run_inline(self, seconds: float) -> None:
         """Instead of `start`: this thread plays both sides in turn: what a ring costs on one processor."""
         self._engine.run_inline(seconds)
-
-    def close(self) -> None:
-        """Ends both sides; reading from then on raises RuntimeError."""
-        engine, self._live = self._live, None
-        if engine is not None:
-            engine.close()
 
     def __enter__(self) -> Pair:
         return self
@@ -258,38 +239,8 @@ class Pair:
     def control(self) -> Pair:
         return self
 
-    @property
-    def frozen(self) -> bool:
-        return self._engine.frozen()
-
-    def freeze(self) -> None:
-        """Rests both sides between two operations. RuntimeError where one does not come to rest."""
-        if not self._engine.freeze():
-            raise RuntimeError("a side did not come to rest in five seconds")
-        self._keep_keyframe()
-
-    def run(self) -> None:
-        self._engine.run()
-
-    def step(self, side: Side, unit: Unit = "operation", count: int = 1) -> Stepped:
-        """Lets one side of a frozen pair go on for `count` stores, operations or turns; the other rests."""
-        taken = self._engine.step(int(side), _UNITS[unit], count)
-        if taken < 0:
-            raise RuntimeError("only a frozen pair can be stepped: freeze it first")
-        return Stepped(taken, "" if taken == count else "nothing to do")
-
-    def trace(self, level: TraceLevel) -> None:
-        """How much is journaled from now on. The pair rests for a moment, and a keyframe is taken."""
-        was_running = self._engine.rest()
-        try:
-            self._engine.trace(_LEVELS.index(level))
-            self._trace = level
-            self._keep_keyframe()
-        finally:
-            self._engine.resume(was_running)
-
     def log_frames(
-        self, on: bool, sample: int = 1, program: bytes | None = None, *, snap: int = _SNAP
+        self, on: bool, sample: int = 1, program: bytes | None = None, *, snap: int = SNAP
     ) -> None:
         """Switches the frame log, and says what of the traffic is logged: it holds from the next frame on.
 
@@ -301,8 +252,8 @@ class Pair:
         """
         if sample < 1 or sample > 0xFFFFFFFF:
             raise ValueError(f"one frame in {sample} cannot be logged; give 1 for every frame, or more")
-        if not 1 <= snap <= _SNAP:
-            raise ValueError(f"{snap} bytes of a frame cannot be kept: 1 to {_SNAP}")
+        if not 1 <= snap <= SNAP:
+            raise ValueError(f"{snap} bytes of a frame cannot be kept: 1 to {SNAP}")
         self._engine.log_frames(on, sample, snap, program or b"")
         self._program, self._snap = program or b"", snap
 
@@ -326,17 +277,6 @@ class Pair:
     def natural_rate(self) -> float:
         """Frames a second of the list that is played, at its own pace; 0 where none is."""
         return self._natural_rate if self._traffic == "play" else 0.0
-
-    def reset_queue(self, queue: int) -> None:
-        """Resets one queue and starts it afresh (2.6.1); what was in flight on it is lost."""
-        if not f.has(self._identity.accepted, f.F_RING_RESET):
-            raise RuntimeError("RING_RESET was not accepted (2.6.1)")
-        was_running = self._engine.rest()
-        try:
-            self._engine.reset_queue(queue)
-            self._keep_keyframe()
-        finally:
-            self._engine.resume(was_running)
 
     def command(self, cls: int, cmd: int, data: bytes = b"", *, milliseconds: int = 2000) -> int:
         """Sends one command on the control queue (5.1.6.5); its ack. TimeoutError where none comes."""
@@ -369,15 +309,6 @@ class Pair:
     def identity(self) -> Identity:
         return self._identity
 
-    def info(self) -> dict[str, Any]:
-        """Registers and counters of the engine as they are, by name."""
-        return self._engine.info()
-
-    def _queue_bytes(self, index: int, whole: bool) -> bytes:
-        room = self._engine.room(index, whole)
-        scratch = bytearray(room)
-        return bytes(memoryview(scratch)[: self._engine.snapshot(index, whole, scratch)])
-
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         info: dict[str, Any] = self._engine.info()
         queues = []
@@ -385,7 +316,7 @@ class Pair:
             if index == 2 * self._pairs and not f.has(self._identity.accepted, f.NET_F_CTRL_VQ):
                 continue
             rows = whole is None or index in whole
-            queues.append(decode.queue(self._queue_bytes(index, rows), rows))
+            queues.append(decode.queue(self.queue_bytes(index, rows), rows))
         state: Literal["running", "frozen", "stopped"] = "running"
         if not info["running"]:
             state = "stopped"
@@ -408,7 +339,7 @@ class Pair:
             number=info["number"] - 1,
             time=info["time"],
             logs=Logs(
-                trace_level=_LEVELS[info["trace_level"]],
+                trace_level=LEVELS[info["trace_level"]],
                 events=info["number"] - 1,
                 frames_on=bool(info["frames_on"]),
                 frame_sample=info["frame_sample"],
@@ -420,93 +351,3 @@ class Pair:
             queues=tuple(queues),
             notes=tuple(notes),
         )
-
-    def events(self, since: Cursor = START, *, most: int | None = None) -> Events:
-        """At most `most` events of each side, the newest; what is older counts as lost.
-
-        Without `most` as many as the log holds while every frame is logged, so that the way of each can be
-        told, else 2048. Sorted within a pull. What a side was just writing may come with the next pull,
-        behind a higher number of the other side: whoever appends pulls sorts once more.
-        """
-        if most is None:
-            info = self._engine.info()
-            most = _EVENTS if info["frames_on"] and info["frame_sample"] == 1 else _EVENTS_OF_FLOOD
-        scratch = np.empty((2 * most, EVENT.itemsize // 8), np.uint64)
-        held, cursor, lost = 0, [], 0
-        for side in (0, 1):
-            count, position, missed = self._engine.events(side, since[side], scratch[held : held + most])
-            held += count
-            cursor.append(position)
-            lost += missed
-        order = np.argsort(scratch[:held, 0], kind="stable")
-        rows: Array = scratch[order].reshape(-1).view(EVENT)
-        rows.flags.writeable = False
-        return Events(rows, tuple(cursor), lost)
-
-    def frames(self, since: Cursor = START, *, most: int = 1 << 22) -> Frames:
-        """At most `most` bytes of frames, oldest first; the cursor leads to the rest.
-
-        The engine copies them out of its log into memory that belongs to the answer alone. (RuntimeError once
-        the pair is closed.)
-        """
-        count, room = self._engine.frames_waiting(since[0], since[1])
-        room = min(room, max(most, _SNAP)) + 8
-        rows = np.empty(min(count, room // FRAME.itemsize + 1), FRAME)
-        offsets = np.empty(len(rows), np.int64)
-        data = np.empty(room, np.uint8)
-        got, size, position, expected, lost = self._engine.frames(
-            since[0], since[1], rows.view(np.uint8), data, offsets.view(np.uint8)
-        )
-        rows, offsets = rows[:got], offsets[:got]
-        rows.flags.writeable = offsets.flags.writeable = False
-        return Frames(rows, offsets, data[:size].data.toreadonly(), (position, expected), lost)
-
-    def keyframe(self, after: int = 0) -> Keyframe | None:
-        if not self._started or self._engine.frozen():
-            self._keep_keyframe()
-        kept = self._keyframe
-        return kept if kept is not None and kept.number >= after else None
-
-    def _keep_keyframe(self) -> None:
-        """The image of every ring; both sides rest."""
-        base = self.snapshot(())
-        if not all(queue.exact for queue in base.queues):
-            return  # a side did not come to rest
-        kept = self._keyframe
-        if kept is not None and kept.number == base.number and kept.base.queues == base.queues:
-            return
-        shapes = tuple(self._shape(queue) for queue in base.queues)
-        memory = tuple(b"".join(self.memory(at, length) for _, at, length in s.areas) for s in shapes)
-        own = []
-        for shape in shapes:
-            image = np.empty(own_dtype(shape.size).itemsize // 8, np.uint64)
-            self._engine.own(shape.index, image)
-            own.append(image.tobytes())
-        self._keyframe = Keyframe(base.number, base.time, base, shapes, memory, tuple(own))
-
-    def _shape(self, queue: AnyQueue) -> QueueShape:
-        shape = self._engine.shape(queue.index)
-        return QueueShape(
-            index=queue.index,
-            name=queue.name,
-            role=queue.role,
-            size=queue.size,
-            packed=self._identity.packed,
-            in_order=bool(shape["in_order"]),
-            indirect=bool(shape["indirect"]),
-            event_idx=bool(shape["event_idx"]),
-            enabled=queue.enabled,
-            generation=queue.generation,
-            start_index=shape["start_index"],
-            desc_addr=queue.desc_addr,
-            driver_addr=queue.driver_addr,
-            device_addr=queue.device_addr,
-            tables_addr=shape["tables_addr"],
-            table_entries=shape["table_entries"],
-        )
-
-    def memory(self, address: int, length: int) -> bytes:
-        data = bytearray(length)
-        if not self._engine.peek(address, data):
-            raise LookupError(f"{length} bytes at 0x{address:x} are not inside one region of memory")
-        return bytes(data)

@@ -38,7 +38,7 @@ class Kind(IntEnum):
     NOTIFY_OFF = 15
     STATUS = 16  #: device status written: old -> new
     FEATURES = 17  #: driver features written: old = offered, new = accepted
-    CONTROL = 18  #: control command answered: place = class << 8 | command, new = ack
+    CONTROL = 18  #: control command answered: place = class << 8 | command, old = queue pairs now, new = ack
     QUEUE_RESET = 19  #: one queue was reset
     BROKEN = 20  #: a side gave a queue up: new = reason
     CONFIG = 21  #: configuration changed: new = generation
@@ -55,7 +55,8 @@ class Kind(IntEnum):
 #: `time` is nanoseconds since the Unix epoch on a clock that never steps back.
 #:
 #: At trace level stores, rows of kind OWN stand before the event that they belong to and share its number:
-#: the 8-byte word at byte `place` of the queue's private image (`keyframe.own_dtype`) went from `old` to `new`.
+#: the 8-byte word at byte `place` of the queue's private image (`keyframe.own_dtype`) went from `old` to
+#: `new`.
 EVENT = np.dtype(
     [
         ("number", "<u8"),

@@ -218,7 +218,7 @@ class Snapshot:
     """Every queue of a device at one moment; `number` is the event number reached, `time` ns since 1970."""
 
     identity: Identity
-    state: Literal["running", "frozen", "stopped", "closed"]
+    state: Literal["running", "frozen", "stopped", "closed", "past"]
     status: int  #: device status bits (2.1)
     config: NetConfig
     config_generation: int

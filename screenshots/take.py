@@ -68,8 +68,8 @@ class Posed:
         queues = tuple(replace(q, time=now, duration=12_000, exact=False) for q in real.queues)
         return replace(real, time=now, queues=queues, state=self._state)
 
-    def events(self, since: Cursor = START) -> Events:
-        events = self.pair.events(since)
+    def events(self, since: Cursor = START, *, most: int | None = None) -> Events:
+        events = self.pair.events(since, most=most)
         rows = events.rows.copy()
         rows["time"] = _EPOCH + rows["number"] * _PACE
         return replace(events, rows=rows)

@@ -419,7 +419,7 @@ class Still:
     def _next(self) -> Snapshot:
         return self._picture
 
-    def events(self, since: Cursor = START) -> Events:
+    def events(self, since: Cursor = START, *, most: int | None = None) -> Events:
         return Events(np.zeros(0, dtype=EVENT), since, 0)
 
     def frames(self, since: Cursor = START) -> Frames:

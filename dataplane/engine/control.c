@@ -49,7 +49,7 @@ static void take_answer(struct pair *pair, struct vq *q) {
     pthread_cond_broadcast(&pair->command_done);
     pthread_mutex_unlock(&pair->command_lock);
     pair->command_busy = false;
-    operation(q->drv.door, EV_CONTROL, 0, 1, what, 0, ack);
+    operation(q->drv.door, EV_CONTROL, 0, 1, what, flag_get(&pair->pairs), ack);
 }
 
 static bool send_next(struct pair *pair, struct vq *q) {
@@ -215,7 +215,8 @@ uint32_t control_answer(struct side *device, struct vq *q) {
         count_add(&q->dev.drops, 1);
         operation(q->dev.door, EV_DROP, 0, 1, 0, 0, chain.reason ? chain.reason : CONTROL_FORMAT);
     }
-    operation(q->dev.door, EV_CONTROL, chain.head, 1, (uint64_t)r.bytes[0] << 8 | r.bytes[1], 0, ack);
+    operation(q->dev.door, EV_CONTROL, chain.head, 1, (uint64_t)r.bytes[0] << 8 | r.bytes[1],
+              flag_get(&device->pair->pairs), ack);
     struct done done = {answered, chain.id, chain.slots, chain.in > 0};
     q->ops->complete(q, &done, 1, false);
     q->ops->flush(q);

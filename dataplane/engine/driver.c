@@ -63,7 +63,8 @@ static uint16_t after(const struct pool *pool, uint16_t b) {
 
 /* Whether every slot still holds what the last lap left there: then positions are all that has to move. */
 static bool repeatable(const struct vq *q, const struct pool *pool) {
-    return q->drv.path == PATH_FIXED && q->in_order && pool->run >= pool->count;
+    return q->drv.path == PATH_FIXED && q->in_order && pool->run >= pool->count &&
+           !(armed(q->drv.door) & ARM_FAULT);
 }
 
 uint64_t driver_pool_plan(const struct pair *pair, const struct vq *q, struct pool *pool) {

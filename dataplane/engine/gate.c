@@ -47,7 +47,7 @@ static bool must_park(struct gate_side *s, enum gate_point point, bool idle) {
 void gate_arrive(struct gate *gate, int side, enum gate_point point, bool idle) {
     pthread_mutex_lock(&gate->lock);
     struct gate_side *s = &gate->side[side];
-    if (gate->frozen && !gate->open && must_park(s, point, idle)) {
+    if (gate->frozen && !gate->open && !s->absent && must_park(s, point, idle)) {
         s->parked = true;
         pthread_cond_broadcast(&gate->moved);
         s->at_turn = point == GATE_TURN;

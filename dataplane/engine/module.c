@@ -183,6 +183,7 @@ static PyObject *engine_run(Engine *self, PyObject *unused) {
 static PyObject *engine_frozen(Engine *self, PyObject *unused) {
     (void)unused;
     PAIR_OR_RETURN;
+    pair_stopped(pair);
     return PyBool_FromLong(pair_frozen(pair));
 }
 
@@ -193,6 +194,7 @@ static PyObject *engine_step(Engine *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "IIK", &side, &unit, &count)) return NULL;
     PAIR_OR_RETURN;
     if (side > 1 || unit > GATE_TURN) return PyErr_Format(PyExc_ValueError, "no such side or unit");
+    pair_stopped(pair);
     Py_BEGIN_ALLOW_THREADS;
     taken = gate_step(&pair->gate, (int)side, (enum gate_point)unit, count);
     Py_END_ALLOW_THREADS;
@@ -212,6 +214,7 @@ static PyObject *engine_rest(Engine *self, PyObject *unused) {
     (void)unused;
     bool was_running;
     PAIR_OR_RETURN;
+    pair_stopped(pair);
     if (pair_frozen(pair)) Py_RETURN_FALSE;
     Py_BEGIN_ALLOW_THREADS;
     was_running = pair_rest(pair);
@@ -420,7 +423,8 @@ static PyMethodDef methods[] = {
     METHOD(info, METH_NOARGS),     METHOD(events, METH_VARARGS),       METHOD(frames, METH_VARARGS),
     METHOD(frames_waiting, METH_VARARGS),
     METHOD(rest, METH_NOARGS),     METHOD(resume, METH_VARARGS),       METHOD(own, METH_VARARGS),
-    METHOD(shape, METH_VARARGS),
+    METHOD(shape, METH_VARARGS),   METHOD(set_breaks, METH_VARARGS),   METHOD(breaks, METH_NOARGS),
+    METHOD(add_fault, METH_VARARGS), METHOD(faults, METH_NOARGS),      METHOD(heal, METH_VARARGS),
     METHOD(peek, METH_VARARGS),    METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
     METHOD(collect, METH_VARARGS), METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
     METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),

@@ -31,6 +31,13 @@ PyObject *engine_frames(Engine *self, PyObject *args);
 PyObject *engine_frames_waiting(Engine *self, PyObject *args);
 PyObject *engine_peek(Engine *self, PyObject *args);
 
+/* module_stop.c */
+PyObject *engine_set_breaks(Engine *self, PyObject *args);
+PyObject *engine_breaks(Engine *self, PyObject *unused);
+PyObject *engine_add_fault(Engine *self, PyObject *args);
+PyObject *engine_faults(Engine *self, PyObject *unused);
+PyObject *engine_heal(Engine *self, PyObject *args);
+
 /* module_hand.c */
 PyObject *engine_add(Engine *self, PyObject *args);
 PyObject *engine_collect(Engine *self, PyObject *args);

@@ -82,6 +82,7 @@ PyObject *engine_shape(Engine *self, PyObject *args) {
 PyObject *engine_info(Engine *self, PyObject *unused) {
     (void)unused;
     PAIR_OR_RETURN;
+    pair_stopped(pair);
     const struct frame_log *f = &pair->trace.frames;
     const struct port *a = &pair->driver.port, *b = &pair->device.port;
     const struct {

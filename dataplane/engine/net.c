@@ -1,7 +1,7 @@
 /* net.c: how a network device acts on its buffers (5.1.6): transmit, receive, and the receive filter. */
 #include <string.h>
 
-#include "pair.h"
+#include "breaks.h"
 
 /* Copies up to `length` bytes out of the readable spans, from byte `from`. */
 static uint32_t gather(const struct chain *chain, uint32_t from, uint8_t *to, uint32_t length) {
@@ -67,11 +67,16 @@ enum reason net_header_check(uint64_t accepted, bool transmit, const struct virt
     return SOUND;
 }
 
+static bool watched(const struct side *device) {
+    return armed(&device->door) & ARM_BREAK && breaks_watch_frames(device->pair);
+}
+
 /* `now` 0: this very moment. The filter sees the frame itself, not the header before it. */
 static void log_frame(struct side *device, struct vq *q, const struct chain *chain, uint16_t buffers,
                       int direction, const struct virtio_net_hdr *header, const uint8_t *data,
                       uint32_t length, uint64_t now) {
     struct trace *trace = &device->pair->trace;
+    if (UNLIKELY(watched(device))) breaks_frame(device, data, length);
     uint32_t keep = frame_wanted(&trace->frames, data, length);
     if (keep == 0) return;
     struct frame_header record = {
@@ -131,7 +136,7 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
     struct frame_log *log = &device->pair->trace.frames;
     uint64_t now = pair_now(device->pair), bytes = 0;
     uint32_t sound = n;
-    bool logged = flag_get(&log->on);
+    bool logged = flag_get(&log->on) || watched(device);
     for (uint32_t i = 0; i < n; i++) {
         enum reason reason = transmit_one(device, q, &chains[i], now, logged, &bytes);
         if (UNLIKELY(reason)) {
@@ -232,7 +237,7 @@ static bool take_more(struct vq *q, struct hand *hand, uint32_t want) {
 static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *hand) {
     static const struct virtio_net_hdr plain, whole = {.num_buffers = 1};
     uint32_t pair = q->index / 2, moved = 0, direct = 0, length = device->port.flood_length;
-    bool logged = flag_get(&device->pair->trace.frames.on);
+    bool logged = flag_get(&device->pair->trace.frames.on) || watched(device);
     if (hand->have < BURST) take_more(q, hand, BURST);
     uint32_t wanted = flood_allowance(&device->port, pair_now(device->pair), hand->have);
     while (moved < wanted) {

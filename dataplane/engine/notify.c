@@ -1,6 +1,6 @@
 /* notify.c: see notify.h. The event index and the event suppression structures are the layouts' business. */
 #define _GNU_SOURCE
-#include "notify.h"
+#include "fault.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ uint64_t notify_drain(int fd) {
 static bool decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
     if (needed) {
         count_add(&notes->sent, 1);
-        notify_raise(notes->fd);
+        if (LIKELY(!(armed(door) & ARM_FAULT)) || !fault_notice(door, kind)) notify_raise(notes->fd);
     } else
         count_add(&notes->quiet, 1);
     count_put(&notes->answer, needed ? 2 : 1);

@@ -5,6 +5,7 @@
  * Of everything added since the last publish, the first head's word is held back and written by publish();
  * flush() does the same for used descriptors.
  */
+#include "breaks.h"
 #include "own.h"
 #include "packed_event.h"
 
@@ -35,7 +36,7 @@ static bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
 
 static void write_addr(struct vq *q, uint16_t slot, uint64_t addr) {
     struct shadow *shadow = &q->drv.shadow[slot];
-    if (shadow->addr == addr) return;
+    if (shadow->addr == addr && !(armed(q->drv.door) & ARM_FAULT)) return;
     shadow->addr = addr;
     release64(q->drv.door, q->desc + 2 * slot, addr); /* behind `collected`, for the snapshot */
 }
@@ -117,6 +118,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
             write_table(q, head, id, avail_bits(wrap), b);
         else
             write_chain(q, head, wrap, id, b);
+        breaks_buffer(q, drv->door, head, slots, total);
         wrap ^= advance(q, &at, slots);
         free -= slots;
         drv->slots_added += slots;
@@ -156,6 +158,7 @@ static void packed_return(struct vq *q, uint16_t id, uint32_t length, struct ret
     struct flight *f = &drv->flight[id];
     *out = (struct returned){f->token, length, f->position, f->head};
     f->live = false;
+    breaks_buffer(q, drv->door, f->head, f->slots, 0);
     give_id(q, id);
     count_put(&drv->free, drv->free + f->slots);
     uint16_t at = drv->last_used;
@@ -215,6 +218,7 @@ static void packed_repeat(struct vq *q, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         drv->flight[at].position = drv->added + i;
         drv->flight[at].live = true;
+        breaks_buffer(q, drv->door, at, 1, 1);
         write_head(q, at, drv->shadow[at].word | packed_word(0, 0, avail_bits(wrap)));
         wrap ^= advance(q, &at, 1);
     }
@@ -237,6 +241,7 @@ static uint32_t packed_reclaim(struct vq *q) {
         uint16_t at = drv->last_used;
         for (uint64_t i = 0; i < drv->batch_left; i++) {
             drv->flight[at].live = false;
+            breaks_buffer(q, drv->door, at, 1, 0);
             if (own_wanted(drv->door)) own_driver_id(q, at);
             if (advance(q, &at, 1)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
         }
@@ -320,6 +325,8 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
             break;
         }
         dev->taken[chains[n].id] = 1;
+        if (UNLIKELY(armed(dev->door) & ARM_IDS)) dev->heads[chains[n].id] = at;
+        breaks_buffer(q, dev->door, at, chains[n].slots, (uint32_t)chains[n].out + chains[n].in);
         if (own_wanted(dev->door)) own_device_id(q, chains[n].id);
         dev->slots_out += chains[n].slots;
         chains[n].position = dev->seen + n;
@@ -366,6 +373,7 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
         for (uint32_t i = 0; i < count; i++) write_used(q, &done[i], done[i].slots);
     for (uint32_t i = 0; i < count; i++) {
         dev->taken[done[i].id] = 0;
+        breaks_buffer(q, dev->door, dev->heads[done[i].id], done[i].slots, 0);
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
     count_put(&dev->holding, dev->holding - count);

@@ -1,5 +1,7 @@
 /* pair.c: a driver and a device over one memory: how they come up, run, rest and end. */
 #define _GNU_SOURCE
+#include "breaks.h"
+#include "fault.h"
 #include "own.h"
 
 #include <errno.h>
@@ -73,7 +75,8 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
     }
     pair->clock = (struct play_clock){.speed = 1.0, .stopped = true, .next = {UINT64_MAX, UINT64_MAX}};
     pair->places = calloc(o->size > o->control_size ? o->size : o->control_size, sizeof *pair->places);
-    if (!pair->places || trace_init(&pair->trace, o->trace_events, o->frame_bytes) ||
+    pair->fault = calloc(FAULTS_MAX, sizeof *pair->fault);
+    if (!pair->places || !pair->fault || trace_init(&pair->trace, o->trace_events, o->frame_bytes) ||
         side_init(pair, &pair->driver, 0) || side_init(pair, &pair->device, 1)) {
         pair_free(pair);
         errno = ENOMEM;
@@ -97,7 +100,9 @@ void pair_free(struct pair *pair) {
     for (uint32_t i = 0; i < pair->queues; i++) queue_close(pair, &pair->queue[i]);
     side_free(&pair->driver);
     side_free(&pair->device);
+    breaks_free(pair);
     free(pair->places);
+    free(pair->fault);
     memory_destroy(&pair->memory);
     trace_free(&pair->trace);
     gate_destroy(&pair->gate);
@@ -205,7 +210,7 @@ static void level_in_force(struct pair *pair, uint32_t level, enum event_kind ki
 
 void pair_trace(struct pair *pair, uint32_t level) {
     flag_set(&pair->level, level);
-    if (pair_frozen(pair) && !pair->resting) return; /* while frozen everything is journaled */
+    if (pair_frozen(pair) && !flag_get(&pair->resting)) return; /* while frozen everything is journaled */
     if (level != level_of(pair)) level_in_force(pair, level, EV_LEVEL);
 }
 
@@ -284,6 +289,7 @@ void pair_arm(struct pair *pair, uint32_t set, uint32_t clear) {
 bool pair_frozen(const struct pair *pair) { return armed(&pair->driver.door) & ARM_GATE; }
 
 bool pair_freeze(struct pair *pair) {
+    pair_stopped(pair);
     bool was_frozen = pair_frozen(pair);
     gate_freeze(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
@@ -297,9 +303,10 @@ bool pair_freeze(struct pair *pair) {
 
 void pair_run(struct pair *pair) {
     if (!pair_frozen(pair)) return;
-    if (flag_get(&pair->running) && !pair->resting && gate_wait_parked(&pair->gate, REST_MS))
+    pair_stopped(pair);
+    if (flag_get(&pair->running) && !flag_get(&pair->resting) && gate_wait_parked(&pair->gate, REST_MS))
         level_in_force(pair, flag_get(&pair->level), EV_RUN);
-    pair->resting = false;
+    flag_set(&pair->resting, 0);
     play_go(&pair->clock, pair_now(pair));
     pair_arm(pair, 0, ARM_GATE);
     gate_run(&pair->gate);
@@ -309,7 +316,7 @@ void pair_run(struct pair *pair) {
 bool pair_rest(struct pair *pair) {
     if (!flag_get(&pair->running)) return false;
     bool was_running = !pair_frozen(pair);
-    pair->resting = was_running;
+    flag_set(&pair->resting, was_running);
     gate_settle(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
     pair_wake(pair);
@@ -319,7 +326,33 @@ bool pair_rest(struct pair *pair) {
 }
 
 void pair_resume(struct pair *pair, bool was_running) {
-    if (was_running) pair_run(pair);
+    if (!was_running) return;
+    if (flag_get(&pair->broke)) { /* on the way to its rest */
+        flag_set(&pair->resting, 0);
+        gate_freeze(&pair->gate);
+        pair_stopped(pair);
+    } else
+        pair_run(pair);
+}
+
+void pair_break(struct pair *pair) {
+    if (!flag_get(&pair->running)) return;
+    if (flag_get(&pair->resting)) { /* half a change is no state to stop in */
+        flag_set(&pair->broke, 1);
+        return;
+    }
+    if (!pair_frozen(pair)) flag_set(&pair->broke, 1);
+    gate_freeze(&pair->gate);
+    pair_arm(pair, ARM_GATE, 0);
+    pair_wake(pair);
+}
+
+void pair_stopped(struct pair *pair) {
+    if (!flag_get(&pair->broke) || flag_get(&pair->resting)) return;
+    if (!gate_wait_parked(&pair->gate, REST_MS)) return;
+    flag_set(&pair->broke, 0);
+    if (!pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+    level_in_force(pair, 2, EV_FREEZE);
 }
 
 void pair_look(struct pair *pair) {
@@ -341,6 +374,7 @@ int pair_reset_queue(struct pair *pair, uint32_t index) {
     pair->driver.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     own_take(pair, q, q->own);
+    breaks_queue_reset(pair, index);
     pthread_mutex_unlock(&pair->life);
     door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
     pair_look(pair);

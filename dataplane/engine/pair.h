@@ -89,11 +89,15 @@ struct pair {
 
     uint32_t closing;
     uint32_t running; /* threads exist */
-    bool resting;     /* for a change: pair_resume() follows */
+    uint32_t resting; /* for a change: pair_resume() follows */
+    uint32_t broke;   /* a breakpoint stopped it, and nobody has looked since */
     uint32_t level;   /* of tracing, as asked: 0 off, 1 operations, 2 stores; a frozen pair is at 2 */
 
     pthread_mutex_t command_lock;
     pthread_cond_t command_done;
+    struct breaks *breaks;
+    struct fault *fault; /* [FAULTS_MAX] */
+    uint32_t faults, fault_id;
     uint64_t *places; /* snapshot.c: room for the largest queue; under `life` */
     struct command command[COMMANDS_MAX];
     uint64_t command_first, command_next; /* tickets: sent up to, handed out up to */
@@ -138,6 +142,10 @@ void pair_resume(struct pair *pair, bool was_running);
 /* Both sides look at everything once more, asleep or not. */
 void pair_look(struct pair *pair);
 void pair_arm(struct pair *pair, uint32_t set, uint32_t clear);
+/* By a side, behind an event: both rest at their next point. */
+void pair_break(struct pair *pair);
+/* By whoever looks from outside: brings a pair that a breakpoint stopped to where pair_freeze() would. */
+void pair_stopped(struct pair *pair);
 /* Trace level from here on. Both sides rest, or have not begun. */
 void pair_trace(struct pair *pair, uint32_t level);
 bool pair_frozen(const struct pair *pair);

@@ -19,12 +19,13 @@ int ring_init(struct vq *q) {
     drv->flight = calloc(q->size, sizeof *drv->flight);
     drv->place = calloc(q->size, sizeof *drv->place);
     dev->taken = calloc(1u << 16, 1);
+    dev->heads = calloc(1u << 16, sizeof *dev->heads);
     dev->skipped = calloc(q->size, 1);
     dev->arena_size = 2 * q->size + 4 * BURST;
     dev->arena = calloc(dev->arena_size, sizeof *dev->arena);
     q->own = calloc(1, own_bytes(q->size));
     if (drv->shadow && drv->next_free && drv->next_id && drv->avail_shadow && drv->flight && drv->place &&
-        dev->taken && dev->skipped && dev->arena && q->own)
+        dev->taken && dev->heads && dev->skipped && dev->arena && q->own)
         return 0;
     ring_free(q);
     return -1;
@@ -38,6 +39,7 @@ void ring_free(struct vq *q) {
     free(q->drv.flight);
     free(q->drv.place);
     free(q->dev.taken);
+    free(q->dev.heads);
     free(q->dev.skipped);
     free(q->dev.arena);
     free(q->own);
@@ -47,6 +49,7 @@ void ring_free(struct vq *q) {
     q->drv.flight = NULL;
     q->drv.place = NULL;
     q->dev.taken = q->dev.skipped = NULL;
+    q->dev.heads = NULL;
     q->dev.arena = NULL;
 }
 

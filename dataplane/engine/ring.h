@@ -150,6 +150,7 @@ struct device_half {
     uint32_t slots_done;           /* packed: slots used and not flushed */
     uint32_t unmoved;              /* packed: slots flushed since the last call decision */
     uint8_t *taken;                /* [65536] by id: outstanding */
+    uint16_t *heads;               /* [65536] by id: slot of the head, kept while ARM_IDS */
     uint8_t *skipped;              /* [size] by used slot: an in-order batch jumped over it */
     uint32_t slots_out;            /* ring slots of the buffers it holds */
     struct span *arena;
@@ -200,7 +201,9 @@ struct vq {
     uint64_t *desc; /* 2 words each */
     uint16_t *driver_area;
     uint16_t *device_area;
-    struct own *own; /* what the journal has told of both halves */
+    struct own *own;         /* what the journal has told of both halves */
+    const uint64_t *watched; /* breaks.h: a bit a slot */
+    uint32_t longest;        /* breaks.h: elements of a buffer that are nothing special */
     struct driver_half drv __attribute__((aligned(128)));
     struct device_half dev __attribute__((aligned(128)));
 };

@@ -4,7 +4,7 @@
 #include <poll.h>
 #include <sched.h>
 
-#include "pair.h"
+#include "fault.h"
 
 #define SPINS 256u /* idle turns of a polling side before it offers its processor */
 
@@ -112,6 +112,7 @@ void *side_run(void *argument) {
     unsigned spins = 0;
     pthread_setname_np(pthread_self(), thread_names[side->door.side]);
     while (!flag_get(&pair->closing)) {
+        if (UNLIKELY(armed(&side->door) & ARM_FAULT)) fault_release(&side->door, true);
         if (UNLIKELY(armed(&side->door) & ARM_GATE))
             gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
         if (!begun) { /* behind the gate: a pair that starts frozen has done nothing yet */

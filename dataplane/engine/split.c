@@ -1,4 +1,5 @@
 /* split.c: the split virtqueue (2.7): driver half above, device half below, the same shape. */
+#include "breaks.h"
 #include "own.h"
 
 static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
@@ -11,11 +12,12 @@ static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
  * does not touch is a line that need not travel. The comparison is with our own shadow. */
 static void write_desc(struct vq *q, uint16_t slot, uint64_t addr, uint64_t word) {
     struct shadow *shadow = &q->drv.shadow[slot];
-    if (shadow->addr != addr) {
+    bool anyway = armed(q->drv.door) & ARM_FAULT; /* what we last wrote may not stand there */
+    if (shadow->addr != addr || anyway) {
         shadow->addr = addr;
         release64(q->drv.door, q->desc + 2 * slot, addr); /* behind `collected`, for the snapshot */
     }
-    if (shadow->word != word) {
+    if (shadow->word != word || anyway) {
         shadow->word = word;
         release64(q->drv.door, q->desc + 2 * slot + 1, word);
     }
@@ -57,12 +59,13 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
                 last = slot;
                 slot = drv->next_free[slot];
             }
+        breaks_buffer(q, drv->door, head, slots, total);
         own16(&drv->free_head, drv->next_free[last]);
         free -= slots;
         drv->flight[head] = (struct flight){position, writable, b->token, head, last, (uint16_t)slots, true};
         count_put(drv->place + drv->add_at, head | (uint64_t)slots << 16 | (uint64_t)head << 32);
         if (++drv->add_at == q->size) drv->add_at = 0;
-        if (drv->avail_shadow[idx & mask] != head) {
+        if (drv->avail_shadow[idx & mask] != head || armed(drv->door) & ARM_FAULT) {
             drv->avail_shadow[idx & mask] = head;
             release16(drv->door, avail_ring(q, idx & mask), head);
         }
@@ -95,6 +98,7 @@ static void split_return(struct vq *q, uint16_t head, uint32_t length, struct re
     struct flight *f = &drv->flight[head];
     *out = (struct returned){f->token, length, f->position, head};
     f->live = false;
+    breaks_buffer(q, drv->door, head, f->slots, 0);
     if (drv->free == 0)
         own16(&drv->free_head, head);
     else
@@ -166,6 +170,7 @@ static void split_repeat(struct vq *q, uint32_t count) {
         struct flight *f = &drv->flight[(first + i) & mask];
         f->position = drv->added + i;
         f->live = true;
+        breaks_buffer(q, drv->door, (uint16_t)((first + i) & mask), 1, 1);
     }
     own16(&drv->free_head, (uint16_t)((first + count) & mask));
     drv->add_at = (drv->add_at + count) & mask;
@@ -188,6 +193,7 @@ static uint32_t split_reclaim(struct vq *q) {
     for (uint32_t i = 0; i < n; i++) {
         uint16_t slot = (uint16_t)((first + i) & mask);
         drv->flight[slot].live = false;
+        breaks_buffer(q, drv->door, slot, 1, 0);
         if (own_wanted(drv->door)) own_driver_id(q, slot);
     }
     drv->free_tail = (uint16_t)((drv->free_tail + n) & mask);
@@ -301,6 +307,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
             break;
         }
         dev->taken[heads[n]] = 1;
+        breaks_buffer(q, door, heads[n], chains[n].slots, (uint32_t)chains[n].out + chains[n].in);
         if (own_wanted(door)) own_device_id(q, heads[n]);
         chains[n].position = position++;
     }
@@ -333,6 +340,7 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
         for (uint32_t i = 0; i < count; i++) write_used(q, at++, &done[i]);
     for (uint32_t i = 0; i < count; i++) {
         dev->taken[done[i].id] = 0;
+        if (done[i].id < q->size) breaks_buffer(q, dev->door, done[i].id, done[i].slots, 0);
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
     if (own_wanted(dev->door)) own_used_slots(q, dev->used_idx, count);

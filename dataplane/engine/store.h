@@ -20,13 +20,22 @@
 #include "trace.h"
 
 enum {
-    ARM_JOURNAL = 1,     /* write each store to the event log */
-    ARM_GATE = 2,        /* hold each store until it is granted */
-    ARM_LOADS = 4,       /* count loads and call on_load */
-    ARM_DOOR = 0xff,     /* any of these sends accesses down the slow path */
-    ARM_OPERATIONS = 256 /* write operations to the event log: no business of the door */
+    ARM_JOURNAL = 1,      /* write each store to the event log */
+    ARM_GATE = 2,         /* hold each store until it is granted */
+    ARM_LOADS = 4,        /* count loads and call on_load */
+    ARM_FAULT = 8,        /* ask fault.h about each store */
+    ARM_DOOR = 0xff,      /* any of these sends accesses down the slow path */
+    ARM_OPERATIONS = 256, /* write operations to the event log: no business of the door */
+    ARM_BREAK = 512,      /* breakpoints are set */
+    ARM_IDS = 1024        /* and some of them concern the slots or the length of a buffer */
 };
 
+struct held_store { /* fault.h */
+    void *to;
+    uint64_t value;
+    uint32_t width, left;
+    uint16_t queue;
+};
 struct door {
     uint32_t armed; /* read with every access, written from outside: atomic */
     uint16_t queue; /* whose memory is being written, for the journal */
@@ -38,6 +47,8 @@ struct door {
     void (*on_load)(void *context, const void *from, unsigned width);
     void *context;
     struct pair *owner;
+    struct held_store held[16];
+    uint32_t held_count;
     uint64_t reserved; /* number that EV_OWN rows took for the event behind them; 0: none */
 };
 
@@ -142,6 +153,14 @@ static inline void will_write(const void *p) {
 
 /* A word of the side's own changed: told with the event that comes next, whose number it takes. */
 void door_own(struct door *door, uint16_t queue, uint64_t place, uint64_t old, uint64_t new);
+
+/* The store itself, journaled; at the gate. */
+void door_perform(struct door *door, void *to, uint64_t value, unsigned width);
+void door_fault(struct door *door, uint64_t id, uint16_t kind, uint64_t address, uint64_t value,
+                unsigned width);
+
+/* A breakpoint stops the pair at the event `number`. */
+void door_break(struct door *door, uint64_t id, uint64_t number);
 
 /* An event that is nobody's operation: written while both sides rest, or before they run. */
 void door_note(struct door *door, enum event_kind kind, uint64_t place, uint64_t old, uint64_t new);
