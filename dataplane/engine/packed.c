@@ -107,6 +107,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
     uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at;
     uint64_t free = drv->free, position = drv->added;
     uint32_t n;
+    door_batch(drv->door);
     for (n = 0; n < count; n++) {
         const struct buffer *b = &buffers[n];
         uint32_t total = (uint32_t)b->out + b->in, slots = b->table ? 1 : total;
@@ -127,7 +128,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
         if (++drv->add_at == q->size) drv->add_at = 0;
         position++;
     }
-    if (n == 0) return 0;
+    if (n == 0) return drv->door->batching = false, 0;
     count_put(&drv->free, free);
     own16(&drv->avail_idx, at);
     own16(&drv->avail_wrap, wrap);
@@ -211,6 +212,7 @@ static uint32_t packed_collect(struct vq *q, struct returned *out, uint32_t coun
 static void packed_repeat(struct vq *q, uint32_t count) {
     struct driver_half *drv = &q->drv;
     uint16_t at = drv->avail_idx, wrap = drv->avail_wrap, first = at, line = at;
+    door_batch(drv->door);
     for (uint32_t i = 0; i < count; i += 4) { /* four descriptors a line */
         will_write(q->desc + 2 * line);
         advance(q, &line, 4 % q->size);
@@ -362,6 +364,7 @@ static void write_used(struct vq *q, const struct done *done, uint32_t slots) {
 static void packed_complete(struct vq *q, const struct done *done, uint32_t count, bool batch) {
     struct device_half *dev = &q->dev;
     if (count == 0) return;
+    door_batch(dev->door);
     /* Said before it is done: the snapshot must know which descriptors may be written over from here on. */
     count_set(&dev->completed, dev->completed + count);
     if (batch && q->in_order) {

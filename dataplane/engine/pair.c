@@ -22,13 +22,19 @@ static int side_init(struct pair *pair, struct side *side, uint8_t number) {
                                .memory = &pair->memory,
                                .owner = pair};
     side->wake_fd = notify_open();
+    side->door.batch = calloc(BATCH_MAX, sizeof *side->door.batch);
     side->frame = malloc(NET_HEADER_LENGTH + NET_FRAME_MAX + 64);
-    return side->wake_fd < 0 || !side->frame || port_init(&side->port, number, &pair->clock) ? -1 : 0;
+    return side->wake_fd < 0 || !side->frame || !side->door.batch ||
+                   port_init(&side->port, number, &pair->clock)
+               ? -1
+               : 0;
 }
 
 static void side_free(struct side *side) {
     port_free(&side->port);
     free(side->frame);
+    free(side->door.batch);
+    side->door.batch = NULL;
     side->frame = NULL;
     if (side->wake_fd >= 0) close(side->wake_fd);
     side->wake_fd = -1;

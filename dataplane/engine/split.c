@@ -41,6 +41,7 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
     uint16_t mask = (uint16_t)(q->size - 1), idx = drv->avail_idx, first = drv->free_head;
     uint64_t free = drv->free, position = drv->added;
     uint32_t n;
+    door_batch(drv->door);
     for (n = 0; n < count; n++) {
         const struct buffer *b = &buffers[n];
         uint32_t total = (uint32_t)b->out + b->in, slots = b->table ? 1 : total;
@@ -72,7 +73,7 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
         idx++;
         position++;
     }
-    if (n == 0) return 0;
+    if (n == 0) return drv->door->batching = false, 0;
     count_put(&drv->free, free);
     own16(&drv->avail_idx, idx);
     count_put(&drv->added, position);
@@ -330,6 +331,7 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
     struct device_half *dev = &q->dev;
     uint16_t at = dev->used_idx;
     if (count == 0) return;
+    door_batch(dev->door);
     /* Said before it is done: the snapshot must know which elements may be written over from here on. */
     count_set(&dev->completed, dev->completed + count);
     if (batch && q->in_order) {

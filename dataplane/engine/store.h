@@ -49,8 +49,13 @@ struct door {
     struct pair *owner;
     struct held_store held[16];
     uint32_t held_count;
+    struct event *batch; /* [BATCH_MAX] rows that wait for their numbers: stores, then EV_OWN rows */
+    uint32_t batched, batched_stores;
+    bool batching;     /* nobody can act on the stores of this operation before its event */
     uint64_t reserved; /* number that EV_OWN rows took for the event behind them; 0: none */
 };
+
+#define BATCH_MAX 256u
 
 /* door.c */
 void door_store(struct door *door, void *to, uint64_t value, unsigned width);
@@ -80,7 +85,10 @@ static inline void pointer_set(void *p, void *v) { __atomic_store_n((void **)p, 
 static inline void *pointer_swap(void *p, void *v) {
     return __atomic_exchange_n((void **)p, v, __ATOMIC_ACQ_REL);
 }
-static inline uint64_t ticket_take(uint64_t *p) { return __atomic_fetch_add(p, 1, __ATOMIC_ACQ_REL); }
+static inline uint64_t ticket_take_many(uint64_t *p, uint64_t n) {
+    return __atomic_fetch_add(p, n, __ATOMIC_ACQ_REL);
+}
+static inline uint64_t ticket_take(uint64_t *p) { return ticket_take_many(p, 1); }
 
 /* The same for narrow fields of a half: written by its one thread, read by the snapshot. */
 static inline void own16(uint16_t *p, uint16_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
@@ -149,6 +157,12 @@ static inline void will_write(const void *p) {
 #else
     __builtin_prefetch(p, 1);
 #endif
+}
+
+/* A verb whose stores nobody sees before a later one shows them: add() and complete(). Their events get
+ * numbers at once when its own comes; one by one would cost more than the stores. */
+static inline void door_batch(struct door *door) {
+    if (UNLIKELY(armed(door) & ARM_JOURNAL)) door->batching = true;
 }
 
 /* A word of the side's own changed: told with the event that comes next, whose number it takes. */

@@ -68,7 +68,7 @@ void trace_free(struct trace *trace) {
 }
 
 uint64_t trace_now(const struct trace *trace) { return clock_ns(CLOCK_MONOTONIC) + (uint64_t)trace->epoch; }
-uint64_t trace_take_number(struct trace *trace) { return ticket_take(&trace->number); }
+uint64_t trace_take_numbers(struct trace *trace, uint64_t n) { return ticket_take_many(&trace->number, n); }
 
 void trace_write(struct trace *trace, const struct event *event) {
     struct event_log *log = &trace->log[event->side];
@@ -246,7 +246,7 @@ size_t frame_read(const struct trace *trace, struct frame_reader *reader, const 
         if (from >= head || (rows && from > reader->position)) break;
         size_t after = filled, more = copy_records(log, &at, head, to, rows, &after);
         tail = count_get(&log->tail);
-        if (tail > from) { /* overwritten while it was copied: once more from what is left */
+        if (tail > from) {   /* overwritten while it was copied: once more from what is left */
             if (rows) break; /* what was lost lies before the next answer, never inside this one */
             if (tail > head) head = count_get(&log->head);
             reader->position = tail;

@@ -122,7 +122,7 @@ int trace_init(struct trace *trace, uint64_t events, uint64_t frame_bytes);
 void trace_free(struct trace *trace);
 uint64_t trace_now(const struct trace *trace);
 
-uint64_t trace_take_number(struct trace *trace);
+uint64_t trace_take_numbers(struct trace *trace, uint64_t n);     /* the first of so many */
 void trace_write(struct trace *trace, const struct event *event); /* by event->side's thread only */
 
 /* Copies the newest events of [*position, head), at most `room`, moves *position to the head and adds what
