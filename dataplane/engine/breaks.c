@@ -17,9 +17,9 @@ struct breaks {
     uint32_t first_step[RULES_MAX];
     uint8_t listed[KINDS][RULES_MAX]; /* EVENT and WRAP rules by kind */
     uint32_t listing[KINDS];
-    uint32_t passing[KINDS];         /* PASSES rules of a kind */
-    uint64_t due[KINDS][QUEUES_MAX]; /* no PASSES rule matches before a count is beyond this */
-    uint64_t touched[2][WORDS];      /* SLOT, HEAD, CHAIN and FRAME rules reached since a side's last event */
+    uint32_t passing[KINDS];            /* PASSES rules of a kind */
+    uint64_t due[2][KINDS][QUEUES_MAX]; /* of a side: no PASSES rule matches before a count is beyond this */
+    uint64_t touched[2][WORDS]; /* SLOT, HEAD, CHAIN and FRAME rules reached since a side's last event */
     uint32_t any[2];
     uint16_t wraps[2][QUEUES_MAX]; /* avail_wrap | used_wrap << 1 at a side's last event */
     uint32_t frames;               /* FRAME rules */
@@ -50,6 +50,7 @@ const char *breaks_check(const struct pair *pair, const struct break_rule *rules
         if (r->queue != 0xffff && r->queue >= pair->queues) return "no such queue";
         for (unsigned c = 0; c < r->conditions; c++)
             if (r->test[c].word >= sizeof(struct own) / 8 || r->test[c].op > 5) return "no such condition";
+        if (r->what == BREAK_WRAP && r->value > 2) return "no such wrap counter";
         if (r->what == BREAK_FRAME) {
             if (r->program == 0 || r->program > steps - at) return "a program is missing";
             const char *why = bpf_check(programs + at, r->program);
@@ -143,8 +144,10 @@ struct break_state breaks_state(const struct pair *pair, size_t rule) {
 void breaks_queue_reset(struct pair *pair, uint32_t queue) {
     struct breaks *b = pair->breaks;
     if (!b) return;
-    for (unsigned kind = 0; kind < KINDS; kind++) b->due[kind][queue] = 0;
-    for (unsigned side = 0; side < 2; side++) b->wraps[side][queue] = wraps_of(&pair->queue[queue], side);
+    for (unsigned side = 0; side < 2; side++) {
+        for (unsigned kind = 0; kind < KINDS; kind++) b->due[side][kind][queue] = 0;
+        b->wraps[side][queue] = wraps_of(&pair->queue[queue], side);
+    }
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------- */
@@ -237,7 +240,7 @@ static bool passes(struct door *door, enum event_kind kind, uint64_t number, uin
         uint64_t next = next_point(r, new);
         if (next < due) due = next;
     }
-    b->due[kind][door->queue] = due;
+    b->due[door->side][kind][door->queue] = due;
     return stop;
 }
 
@@ -253,7 +256,7 @@ bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint
     if (b->passing[kind]) {
         bool counted = kind == EV_ADD || kind == EV_NEXT || kind == EV_COMPLETE;
         uint64_t from = counted ? place : old, to = counted ? place + count : new;
-        if (UNLIKELY(to > b->due[kind][queue])) stop |= passes(door, kind, number, from, to);
+        if (UNLIKELY(to > b->due[side][kind][queue])) stop |= passes(door, kind, number, from, to);
     }
     if (b->listing[kind]) {
         uint16_t now = wraps_of(&door->owner->queue[queue], side), change = now ^ b->wraps[side][queue];

@@ -68,5 +68,6 @@ int fetch_once_main(char **arguments);
 int hostile_main(char **arguments);
 int truth_main(char **arguments);
 int bpf_main(char **arguments);
+int journal_main(char **arguments);
 
 #endif

@@ -1,5 +1,5 @@
 """The engine without Python, under the sanitizers: stress, double fetch, hostile rings, true snapshots,
-capture filters.
+capture filters, the journal.
 
 One compiler line a build makes one program of the engine and the tests beside this file. Whatever a
 sanitizer says fails the test; there are no suppressions. RINGSCOPE_FULL=1 runs the long forms.
@@ -49,6 +49,11 @@ RUNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "plain": ("snapshots=40000", "snapshots=1000000"),
         "address": ("snapshots=16000", "snapshots=400000"),
         "thread": ("snapshots=3200", "snapshots=100000"),
+    },
+    "journal": {
+        "plain": ("rounds=60", "rounds=5000"),
+        "address": ("rounds=40", "rounds=2000"),
+        "thread": ("rounds=12", "rounds=400"),
     },
     "bpf": {
         "plain": ("programs=200000 swaps=300", "programs=20000000 swaps=20000"),
