@@ -112,7 +112,7 @@ def test_a_store_that_is_held_back_is_performed_late(layout: Layout) -> None:
 
 
 def test_between_the_two_stores_the_device_takes_a_stale_head() -> None:
-    """What a missing barrier does, by an interleaving: the frame before is sent again, and the driver gives up."""
+    """What a missing barrier does, by an interleaving: the frame before goes again, the driver gives up."""
     with resting("split", 0) as pair:
         pair.play(frames(1), loop=False)
         settle(pair)
