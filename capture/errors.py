@@ -8,9 +8,13 @@ class CaptureError(ValueError):
 
 
 class FilterError(ValueError):
-    """`str()` is one line; characters `start` to `stop` - 1 of the filter's text are what is wrong."""
+    """`str()` is one line; characters `start` to `stop` - 1 of the filter's text are what is wrong.
 
-    def __init__(self, message: str, start: int, stop: int) -> None:
+    `ended`: nothing is wrong but that the text ends here and more must follow.
+    """
+
+    def __init__(self, message: str, start: int, stop: int, *, ended: bool = False) -> None:
         super().__init__(message)
         self.start = start
         self.stop = stop
+        self.ended = ended

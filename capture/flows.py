@@ -19,7 +19,7 @@ from capture.batch.ends import ICMP, ICMPV6, TCP, UDP, Ends, Headers, Transport
 from capture.batch.walk import heads, word
 from capture.frame import TO_DRIVER, Array
 from capture.store import Block
-from capture.tracking.connections import ACK, SYN, Connection
+from capture.tracking.connections import ACK, FIN, RST, SYN, Connection
 from capture.tracking.grouping import Groups, ends_of, group_by_ends
 
 Kind = Literal["eth", "ip", "tcp", "udp", "icmp"]
@@ -166,7 +166,7 @@ class _Table:
     def add(self, block: Block, ends: Ends, headers: Headers) -> None:
         groups = group_by_ends(ends)
         if isinstance(ends, Transport) and self.kind == "tcp":
-            rows = self._connections(groups, ends, headers)
+            rows = self._connections(groups, ends, headers, block.rows["time"][ends.frame])
         else:
             rows = np.array([self._find(key) for key in groups.keys], np.int64)[groups.group]
         self._count(block.rows[ends.frame], rows, groups.side)
@@ -219,12 +219,12 @@ class _Table:
         self.row[key] = row
         return row
 
-    def _connections(self, groups: Groups, ends: Transport, headers: Headers) -> Array:
-        """The row of every segment; a loop over the conversations in which a SYN is, and first segments."""
+    def _connections(self, groups: Groups, ends: Transport, headers: Headers, times: Array) -> Array:
+        """The row of every segment; a loop over conversations in which a SYN is, over first and last ones."""
         flags = headers.data[ends.at + 13]
         opened = np.zeros(len(groups.keys), bool)
         opened[groups.group[flags & SYN != 0]] = True
-        told = opened[groups.group]
+        told = opened[groups.group] | (flags & (FIN | RST) != 0)
         acks = flags & ACK != 0
         told[np.unique((groups.group * 2 + groups.side) * 2 + acks, return_index=True)[1]] = True
         places = np.flatnonzero(told)
@@ -233,9 +233,9 @@ class _Table:
         known = [self.connections.setdefault(key, Connection()) for key in groups.keys]
         begun: dict[int, list[tuple[int, int]]] = {}  # group: (segment, row) from which a connection is new
         newest = [self.row.get(key, -1) for key in groups.keys]
-        columns = (places, groups.group[places], groups.side[places], flags[places], seq, ack)
-        for at, group, side, bits, sequence, acked in zip(*(c.tolist() for c in columns), strict=True):
-            begins = known[group].segment(side, bits, sequence, acked)
+        columns = (places, groups.group[places], groups.side[places], times[places], flags[places], seq, ack)
+        for at, group, side, time, bits, sequence, acked in zip(*(c.tolist() for c in columns), strict=True):
+            begins = known[group].segment(side, time, bits, sequence, acked)
             if newest[group] < 0:
                 newest[group] = self._new(groups.keys[group])
             elif begins:
@@ -371,6 +371,12 @@ class Conversations:
         with self._lock:
             made = tuple(self._tables[kind].rows())
         return tuple(sorted(made, key=lambda row: row.first_number))
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of which there is any."""
+        with self._lock:
+            return tuple(kind for kind in KINDS if self._tables[kind].keys)
 
     def folded(self, kind: Kind) -> Folded:
         """What is no longer told apart."""

@@ -24,7 +24,6 @@ from capture.tracking.grouping import group_by_ends
 _MASK = 0xFFFFFFFF
 _HALF = 1 << 31
 _WAITING = 65_536  #: segments of one side that may wait for an earlier one
-_DOTS = bytes(code if 32 <= code < 127 or code == 10 else 46 for code in range(256))
 _PLAIN = bytes(code if 32 <= code < 127 else 46 for code in range(256))
 
 
@@ -83,6 +82,12 @@ class Stream:
         return b"".join(s.data for s in self.segments if side is None or s.side == side)
 
 
+def kind_of(store: FrameStore, number: int) -> Literal["tcp", "udp"]:
+    """Whether a frame belongs to a stream, and of which kind; it raises what `follow` does."""
+    store.frame(number)
+    return "tcp" if _of(store, number)[1] == TCP else "udp"
+
+
 def follow(store: FrameStore, number: int, limit_bytes: int = 64 << 20) -> Stream:
     """The stream that a frame belongs to, from all frames kept; the innermost one of a tunnel.
 
@@ -112,11 +117,6 @@ def follow(store: FrameStore, number: int, limit_bytes: int = 64 << 20) -> Strea
         cut=stream.cut,
         shared=len(gathered) < len(found),
     )
-
-
-def as_text(data: bytes) -> str:
-    """Bytes as text to be read: ASCII and line feeds stay, everything else is a dot."""
-    return data.replace(b"\r\n", b"\n").translate(_DOTS).decode("ascii")
 
 
 def as_hex(data: bytes, start: int = 0) -> Iterator[str]:
@@ -203,7 +203,7 @@ def _connection(packets: list[_Packet], number: int) -> list[_Packet]:
     connection = Connection()
     serials = []
     for packet in packets:
-        connection.segment(packet.side, packet.flags, packet.seq, packet.ack)
+        connection.segment(packet.side, packet.time, packet.flags, packet.seq, packet.ack)
         serials.append(connection.serial)
     wanted = [serial for packet, serial in zip(packets, serials, strict=True) if packet.number == number]
     if not wanted:

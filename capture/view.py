@@ -61,10 +61,44 @@ class Shown:
         numbers = list(part) if isinstance(part, range) else part.tolist()
         return numbers[::-1] if self.descending else numbers
 
+    @property
+    def order(self) -> tuple[str, str | None, bool]:
+        """What decides which line is where: filter, column, direction."""
+        return self.filter_text, self.column, self.descending
+
+    @property
+    def newest(self) -> int | None:
+        """The line of the newest frame; None where there is none."""
+        if not len(self.numbers):
+            return None
+        if self.keys is None:
+            return 0 if self.descending else len(self.numbers) - 1
+        return self.position(int(np.max(self.numbers)))
+
+    def same(self, other: Shown) -> bool:
+        """Whether both have the same lines and say the same about them."""
+        ranges = isinstance(self.numbers, range) and isinstance(other.numbers, range)
+        if self.numbers is not other.numbers and not (ranges and self.numbers == other.numbers):
+            return False
+        said = [(each.order, each.first, each.last, each.complete, each.progress) for each in (self, other)]
+        return said[0] == said[1]
+
     def ascending(self) -> Array:
         """The numbers of every frame shown, ascending."""
         numbers = np.asarray(self.numbers, np.int64)
         return numbers if self.keys is None else np.sort(numbers)
+
+    def until(self, last: int) -> Shown:
+        """The same without frames behind number `last`; `first` and `last` stay those of the store."""
+        if isinstance(self.numbers, range):
+            return replace(
+                self,
+                numbers=range(self.numbers.start, max(min(self.numbers.stop, last + 1), self.numbers.start)),
+            )
+        if self.keys is None:
+            return replace(self, numbers=self.numbers[: int(np.searchsorted(self.numbers, last, "right"))])
+        kept = self.numbers <= last
+        return replace(self, numbers=self.numbers[kept], keys=self.keys[kept])
 
     def position(self, number: int) -> int | None:
         """The line that a frame stands on, None where it is not shown. O(log n)."""
@@ -257,17 +291,6 @@ class FrameView:
                 return False
             self._marks = np.insert(self._marks, at, number)
             return True
-
-    def mark_shown(self) -> int:
-        """Mark every frame shown; how many are marked now."""
-        shown = self.shown.ascending()
-        with self._lock:
-            self._marks = np.union1d(self._marks, shown)
-            return len(self._marks)
-
-    def unmark_all(self) -> None:
-        with self._lock:
-            self._marks = np.zeros(0, np.int64)
 
     def next_mark(self, number: int, step: int = 1) -> int | None:
         """The marked frame shown nearest to a frame in the direction of `step`, round the end once."""

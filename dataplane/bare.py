@@ -24,7 +24,7 @@ from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
 from dataplane.reading import LEVELS, Reading
-from dataplane.records import Reason
+from dataplane.records import Reason, Side
 from dataplane.snapshot import AnyQueue, Identity, Logs, NetConfig, Snapshot
 
 RINGS_MAX = 16
@@ -84,7 +84,7 @@ class Returned:
     head: int
 
 
-def _features(changes: str | Iterable[str], packed: bool) -> int:
+def feature_set(changes: str | Iterable[str], packed: bool) -> int:
     """EVENT_IDX and INDIRECT_DESC unless told otherwise; ValueError names what rings alone cannot have."""
     words = changes.split(",") if isinstance(changes, str) else list(changes)
     wanted = f.mask(f.F_VERSION_1, f.F_EVENT_IDX, f.F_INDIRECT_DESC, *([f.F_RING_PACKED] if packed else []))
@@ -130,7 +130,7 @@ class Bare(Reading):
             raise ValueError("the start index is 0 to 65535, the start wrap 0 or 1")
         if packed and start_index >= size:
             raise ValueError(f"a packed ring of {size} slots starts at slot 0 to {size - 1}")
-        wanted = _features(features, packed)
+        wanted = feature_set(features, packed)
         engine = Engine(
             bare=True,
             packed=packed,
@@ -177,7 +177,8 @@ class Bare(Reading):
         None where there is no room for it now; ValueError where it can never fit.
         """
         wire = b"".join(struct.pack("<QII", p.address, p.length, p.writable) for p in pieces)
-        head = self._engine.add(ring, wire, table, self._tokens[ring])
+        with self._still:
+            head = self._engine.add(ring, wire, table, self._tokens[ring])
         if head < 0:
             return None
         self._tokens[ring] += 1
@@ -185,29 +186,31 @@ class Bare(Reading):
 
     def publish(self, ring: int = 0) -> None:
         """What was added becomes available."""
-        self._engine.verb(ring, "publish")
+        self._verb(ring, "publish")
 
     def kick_needed(self, ring: int = 0) -> bool:
         """Decides whether the device wants to be told, and kicks it then."""
-        return bool(self._engine.verb(ring, "kick_needed"))
+        return bool(self._verb(ring, "kick_needed"))
 
     def calls_on(self, ring: int = 0) -> bool:
         """Asks for calls; True where something was used meanwhile."""
-        return bool(self._engine.verb(ring, "calls_on"))
+        return bool(self._verb(ring, "calls_on"))
 
     def calls_off(self, ring: int = 0) -> None:
-        self._engine.verb(ring, "calls_off")
+        self._verb(ring, "calls_off")
 
     def collect(self, ring: int = 0) -> Returned | None:
         """The next used buffer, None where there is none."""
-        back = self._engine.collect(ring)
+        with self._still:
+            back = self._engine.collect(ring)
         return Returned(*back) if back else None
 
     # ---- the device -------------------------------------------------------------------------------------
 
     def next(self, ring: int = 0) -> Taken | None:
         """Takes the next available buffer; None where there is none, or the device has given the ring up."""
-        got = self._engine.next(ring)
+        with self._still:
+            got = self._engine.next(ring)
         if got is None:
             return None
         position, id, head, slots, descriptors, indirect, reason, wire = got
@@ -217,28 +220,38 @@ class Bare(Reading):
     def complete(self, done: Sequence[Done], batch: bool = False, ring: int = 0) -> None:
         """Writes used elements, at most 32; `batch`: one for all, which IN_ORDER allows (2.7.9, 2.8.9)."""
         wire = b"".join(struct.pack("<IHHI", d.length, d.id, d.slots, d.writable) for d in done)
-        self._engine.complete(ring, wire, batch)
+        with self._still:
+            self._engine.complete(ring, wire, batch)
 
     def flush(self, ring: int = 0) -> None:
         """What was completed becomes visible to the driver."""
-        self._engine.verb(ring, "flush")
+        self._verb(ring, "flush")
 
     def call_needed(self, ring: int = 0) -> bool:
         """Decides whether the driver wants to be told, and calls it then."""
-        return bool(self._engine.verb(ring, "call_needed"))
+        return bool(self._verb(ring, "call_needed"))
 
     def kicks_on(self, ring: int = 0) -> bool:
         """Asks for kicks; True where something became available meanwhile."""
-        return bool(self._engine.verb(ring, "kicks_on"))
+        return bool(self._verb(ring, "kicks_on"))
 
     def kicks_off(self, ring: int = 0) -> None:
-        self._engine.verb(ring, "kicks_off")
+        self._verb(ring, "kicks_off")
+
+    def _verb(self, ring: int, name: str) -> bool | None:
+        with self._still:
+            return self._engine.verb(ring, name)
 
     # ---- reading ----------------------------------------------------------------------------------------
 
-    def write(self, address: int, data: bytes) -> None:
-        """Writes guest memory past both sides, unjournaled; LookupError outside of memory."""
-        if not self._engine.poke(address, data):
+    def write(self, address: int, data: bytes, side: Side = Side.DRIVER) -> None:
+        """Writes guest memory past the verbs, as a side would; LookupError outside of memory.
+
+        What meets ring memory is journaled as stores of that side.
+        """
+        with self._still:
+            written = self._engine.poke(address, data, int(side))
+        if not written:
             raise LookupError(f"{len(data)} bytes at 0x{address:x} are not inside one region of memory")
 
     @property
@@ -246,7 +259,9 @@ class Bare(Reading):
         return self._identity
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
-        info = self.info()
+        with self._still:  # between two verbs, so that it is exact
+            info = self.info()
+            queues = tuple(self._queue(i, whole is None or i in whole) for i in range(self._rings))
         return Snapshot(
             identity=self._identity,
             state="frozen",
@@ -257,7 +272,7 @@ class Bare(Reading):
             number=info["number"] - 1,
             time=info["time"],
             logs=Logs(LEVELS[info["trace_level"]], info["number"] - 1, False, 1, 0, 0, 0),
-            queues=tuple(self._queue(i, whole is None or i in whole) for i in range(self._rings)),
+            queues=queues,
         )
 
     def _queue(self, index: int, rows: bool) -> AnyQueue:

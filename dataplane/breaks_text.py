@@ -29,22 +29,23 @@ from dataplane.breaks import (
 from dataplane.records import DEVICE_STATE, DRIVER_STATE, Kind, Reason, Side
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
-    ("tx0 published > 500", "more than 500 buffers have been made available"),
-    ("tx0 avail.idx > 65530", "the 16-bit index passes a value, each time round"),
-    ("tx0 lap", "once a lap: as many buffers as the queue has slots"),
-    ("tx0 slot 7", "a buffer over slot 7 is added, taken, completed or collected"),
-    ("rx0 head 7 once", "a buffer with head 7 moves; only the first time"),
+    ("tx0 published > 500", "a count of buffers passes a value"),
+    ("tx0 avail.idx > 65530", "so does a 16-bit index, every lap"),
+    ("tx0 lap", "as many buffers as there are slots"),
+    ("tx0 slot 7", "a buffer that holds slot 7 moves on"),
+    ("rx0 head 7 once", "one with head 7; the first time only"),
     ("chain > 4", "a buffer has more than 4 elements"),
     ("kick sent tx0", "the driver sends a kick"),
-    ("call quiet after 10", "the device sends no call; let 10 pass first"),
-    ("tx0 publish if free < 3", "buffers are made available while few descriptors are free"),
-    ("wrap flips rx0", "a wrap counter of a packed queue flips"),
+    ("call quiet after 10", "no call is sent; 10 times let pass"),
+    ("tx0 publish if free < 3", "an operation, and a condition"),
+    ("wrap flips rx0", "a wrap counter of a packed queue"),
     ("bpf udp port 53", "a frame matches a capture filter"),
     ("filter dns", "a frame matches a display filter"),
     ("broken", "a side gives a queue up"),
-    ("drop no_buffer", "a frame is dropped for this reason"),
+    ("drop no_buffer", "a frame is dropped, for this reason"),
     ("finding", "something is found wrong"),
 )
+
 
 #: Words for events that need no more: an operation of a side, or a change of the device.
 EVENTS: Mapping[str, tuple[Kind, ...]] = MappingProxyType(

@@ -59,6 +59,11 @@ class AnyChunk(Protocol):
     @property
     def count(self) -> int: ...
     @property
+    def kinds(self) -> Index | None:
+        """How many of its rows are of each `Kind`, by kind, where that is known without a look at them."""
+        ...
+
+    @property
     def rows(self) -> Array: ...
     @property
     def effect(self) -> Array: ...
@@ -94,6 +99,10 @@ class Chunk:
         return len(self.rows)
 
     @property
+    def kinds(self) -> Index | None:
+        return None
+
+    @property
     def nbytes(self) -> int:
         return self.rows.nbytes + self.effect.nbytes
 
@@ -125,11 +134,11 @@ def cut(rows: Array) -> Iterator[Array]:
 def changes(rows: Array) -> Array:
     """What the rows of kind STORE and OWN change, one `CHANGE` each, in their order."""
     kind = rows["kind"].copy()
-    told = rows[(kind == Kind.STORE) | (kind == Kind.OWN)]
-    made = np.zeros(len(told), CHANGE)
+    at = np.flatnonzero((kind == Kind.STORE) | (kind == Kind.OWN))
+    made = np.zeros(len(at), CHANGE)
     for name in ("place", "old", "new", "queue", "kind"):
-        made[name] = told[name]
-    made["width"] = np.minimum(told["count"], 255)
+        made[name] = rows[name][at]
+    made["width"] = np.minimum(rows["count"][at], 255)
     made["width"][made["kind"] == Kind.OWN] = 8
     return made
 

@@ -12,7 +12,7 @@ from dataplane.keyframe import Keyframe
 from dataplane.recorder import Output
 from dataplane.recording import Recording
 from dataplane.snapshot import Array
-from dataplane.source import START, Cursor, Frames
+from dataplane.source import Frames
 
 _NUMBERS = 1 << 14  #: event numbers that are read at once
 
@@ -52,17 +52,19 @@ def export(
                     output.chunk(chunk)
                     events += chunk.last - chunk.first + 1
         frames = lost = 0
-        for batch in _frames(recording, history.time_of(first), history.time_of(last)):
-            output.frames([batch], batch.lost)
-            frames += len(batch.rows)
-            lost += batch.lost
+        start_time, end_time = history.time_of(first), history.time_of(last)
+        for batch in recording.frames_between(start_time, end_time):
+            part = _part(batch, start_time, end_time)
+            if part is not None:
+                output.frames([part], part.lost)
+                frames += len(part.rows)
+                lost += part.lost
         output.state(replace(history.at(last, ()), state="stopped"))
         output.end({"events": events, "events_lost": 0, "frames": frames, "frames_lost": lost})
     except BaseException:
-        os.unlink(path)
+        output.discard()
         raise
-    finally:
-        output.close()
+    output.close()
     return Exported(events, frames, output.size)
 
 
@@ -83,6 +85,14 @@ def _runs(rows: Array) -> list[Array]:
     return [run for run in np.split(rows, np.flatnonzero(numbers[1:] > numbers[:-1] + 1) + 1) if len(run)]
 
 
-def _frames(recording: Recording, start: int, end: int) -> list[Frames]:
-    """The frames from `start` to `end`, ns since the epoch, batch by batch."""
-    raise NotImplementedError
+def _part(frames: Frames, start: int, end: int) -> Frames | None:
+    """Those of a batch that are of the time from `start` to `end`; None where there are none."""
+    rows = frames.rows
+    wanted = (rows["time"] >= start) & (rows["time"] <= end)
+    if not wanted.any():
+        return None
+    offsets = frames.offsets[wanted]
+    rows = rows[wanted]
+    begin = int(offsets.min())
+    stop = int((offsets + rows["captured"]).max())
+    return replace(frames, rows=rows, offsets=offsets - begin, data=frames.data[begin:stop])

@@ -122,8 +122,8 @@ class Image:
         places, width = effect["place"].copy(), effect["width"].astype(np.uint64)
         p = self.plan
         at = np.full(len(effect), -1, np.int64)
-        own = effect["kind"] == Kind.OWN
-        store = np.flatnonzero(~own)
+        kind = effect["kind"]
+        store = np.flatnonzero(kind == Kind.STORE)
         if len(store) and len(p.starts):
             place, wide = places[store], width[store]
             area = np.searchsorted(p.starts, place, "right") - 1
@@ -131,7 +131,7 @@ class Image:
             length = p.lengths[area]
             inside = (area >= 0) & (wide <= length) & (offset <= length - np.minimum(wide, length))
             at[store] = np.where(inside, p.places[area] + offset.astype(np.int64), -1)
-        told = np.flatnonzero(own)
+        told = np.flatnonzero(kind == Kind.OWN)
         if len(told):
             queue = np.minimum(effect["queue"][told].astype(np.int64), len(p.own_places) - 1)
             offset = np.minimum(places[told], np.uint64(1 << 40)).astype(np.int64)
@@ -142,6 +142,11 @@ class Image:
     def memory(self, position: int) -> bytes:
         """Ring memory of the queue at a position of `plan.shapes`: its areas end to end."""
         return b"".join(self.data[area].tobytes() for area in self.plan.memory[position])
+
+    def areas(self, position: int) -> dict[str, memoryview]:
+        """The same by name, as it stands: good until the image moves."""
+        names = (name for name, _, _ in self.plan.shapes[position].areas)
+        return {n: self.data[a].data for n, a in zip(names, self.plan.memory[position], strict=True)}
 
     def own(self, position: int) -> bytes:
         """Its private words, `own_dtype(size)`."""
@@ -163,6 +168,7 @@ class Anchor:
     """An image put aside: only its pages that are not all zero."""
 
     number: int
+    time: int  #: ns since the epoch
     plan: Plan
     pages: npt.NDArray[np.int64]
     data: npt.NDArray[np.uint8]  #: (pages, _PAGE)
@@ -177,11 +183,11 @@ class Anchor:
         return Image(self.plan, whole.reshape(-1), self.number)
 
 
-def put_aside(image: Image) -> Anchor:
-    """What `Anchor.image` makes an image of again."""
+def put_aside(image: Image, time: int) -> Anchor:
+    """What `Anchor.image` makes an image of again; `time` is that of its moment."""
     whole = image.data.reshape(-1, _PAGE)
     pages = np.flatnonzero(whole.view(np.uint64).any(axis=1))
-    return Anchor(image.number, image.plan, pages, whole[pages])
+    return Anchor(image.number, time, image.plan, pages, whole[pages])
 
 
 def anchor_of(keyframe: Keyframe) -> Anchor:
@@ -202,4 +208,4 @@ def anchor_of(keyframe: Keyframe) -> Anchor:
             image.data[area] = np.frombuffer(memory, np.uint8, length, at)
             at += length
         image.data[places.own[i]] = np.frombuffer(own, np.uint8)
-    return put_aside(image)
+    return put_aside(image, keyframe.time)

@@ -91,12 +91,14 @@ def _item(text: str, at: int) -> Item:
 
 
 def _until(side: Side, rest: list[tuple[str, int, int]], here: tuple[str, int, int]) -> Item:
-    words = [word for word in (each for each, _, _ in rest) if word != "on"]
+    words = [word for word, _, _ in rest]
     for length in (2, 1):
         name = " ".join(words[:length])
         if len(words) >= length and name in EVENTS:
-            queue = words[length] if len(words) > length else None
-            if len(words) > length + 1 or (queue is not None and not _QUEUE.fullmatch(queue)):
+            behind = words[length:]
+            behind = behind[1:] if behind[:1] == ["on"] else behind
+            queue = behind[0] if behind else None
+            if len(behind) > 1 or (queue is not None and not _QUEUE.fullmatch(queue)):
                 raise InterleavingError(
                     "behind the operation stands at most a queue", rest[0][1], rest[-1][2]
                 )

@@ -107,8 +107,10 @@ def _driver(row: np.void, kind: Kind, shape: QueueShape) -> Words:
         empty = "empty " if shape.role is Role.RECEIVE else ""
         what = f"has {_many(count, empty + 'buffer')} in descriptors, the first at slot {slot}"
         why = (
-            "A buffer is first described where the device does not look yet: nothing of it is visible before "
-            + ("the flags of its head say available." if shape.packed else "avail.idx moves.")
+            "A buffer is described first. The device goes slot by slot, so it comes to none of them before "
+            "the flags of the first one's head say available."
+            if shape.packed
+            else "A buffer is described first, where the device does not look before avail.idx moves."
         )
         where = f"{shape.name}, {_range(place, count)}"
         return Words(what, where, why, "2.8.21.1" if shape.packed else "2.7.13.1")
@@ -117,15 +119,14 @@ def _driver(row: np.void, kind: Kind, shape: QueueShape) -> Words:
         why = "From here on the device may take them, and the driver must leave their descriptors alone."
         section = "2.8.21.1.1" if shape.packed else "2.7.13.3.1"
         release = "the head's flags" if shape.packed else "avail.idx"
-        reader = "these flags" if shape.packed else "avail.idx"
-        barrier = f"the store of {release} was the release; the device's acquire of {reader} pairs with it"
+        barrier = f"release by the store of {release}; pairs with the device's acquire of it"
         return Words(what, f"{shape.name}, {_range(old, new - old)}", why, section, barrier)
     what = f"has collected {_many(new - old)}: {old} → {new}; the first came from slot {slot}"
     why = "Their descriptors are free again, and what the device wrote is the driver's to read."
     barrier = (
-        "acquire of the used descriptor's flags, then id, len and data; pairs with the device's release"
+        "acquire of the used descriptor's flags; pairs with the device's release. Then it reads the rest"
         if shape.packed
-        else "acquire of used.idx, then element and data; pairs with the device's release of used.idx"
+        else "acquire of used.idx; pairs with the device's release of it. Element and data are read after it"
     )
     section = "2.8.22" if shape.packed else "2.7.14"
     return Words(what, f"{shape.name}, {_range(old, new - old)}", why, section, barrier)
@@ -139,9 +140,9 @@ def _device_side(row: np.void, kind: Kind, shape: QueueShape) -> Words:
         what = f"has taken {_many(count)}, the first with head {slot}"
         why = "The device has read the descriptors once and works on its own copy of them from here on."
         barrier = (
-            "acquire of the head's flags, then addr, len and id; pairs with the driver's release of them"
+            "acquire of the head's flags; pairs with the driver's release of them. The rest is read after them"
             if shape.packed
-            else "acquire of avail.idx, then entry and descriptors; pairs with the driver's release of it"
+            else "acquire of avail.idx; pairs with the driver's release of it. Entry and descriptors are read after it"
         )
         return Words(what, where, why, "2.8.12" if shape.packed else "2.7.13", barrier)
     if kind is Kind.COMPLETE:
@@ -159,8 +160,7 @@ def _device_side(row: np.void, kind: Kind, shape: QueueShape) -> Words:
     what = f"has made {_many(new - old)} visible as used: {old} → {new}"
     why = "From here on they are the driver's again; the device must not touch them any more."
     release, section = ("the used descriptor's flags", "2.8.15") if shape.packed else ("used.idx", "2.7.8.2")
-    reader = "these flags" if shape.packed else "used.idx"
-    barrier = f"the store of {release} was the release; the driver's acquire of {reader} pairs with it"
+    barrier = f"release by the store of {release}; pairs with the driver's acquire of it"
     return Words(what, f"{shape.name}, {_range(old, new - old)}", why, section, barrier)
 
 
@@ -217,14 +217,13 @@ def _decision(row: np.void, kind: Kind, shape: QueueShape) -> Words:
     else:
         why = f"The {other} did not ask for this {full}: it looks by itself, or was told already."
     section = ("2.8.21.3.1" if kick else "2.8.10") if shape.packed else "2.7.10.1" if kick else "2.7.7.2"
-    wrote = (
-        ("descriptor" if shape.packed else "avail.idx")
-        if kick
-        else ("used descriptor" if shape.packed else "used.idx")
-    )
+    if shape.packed:
+        wrote = "the descriptor" if kick else "the used descriptor"
+    else:
+        wrote = "avail.idx" if kick else "used.idx"
     barrier = (
-        f"a full barrier stands between writing the {wrote} and reading what the {other} wants; it pairs "
-        f"with the {other}'s, between asking and looking at the ring once more"
+        f"a full barrier stands between writing {wrote} and reading what the {other} wants; it pairs with "
+        f"the {other}'s, between asking and looking at the ring once more"
     )
     return Words(what, shape.name, why, section, barrier)
 
@@ -238,12 +237,12 @@ def _rest(row: np.void, kind: Kind, shape: QueueShape) -> Words:
         case Kind.NOTIFY_ON:
             what = f"asks for {note}" + _from_when(shape, place, driver)
             why = (
-                "It is about to sleep. After asking it must look at the ring once more: of what came before it "
-                "asked, nobody tells it."
+                "It is about to sleep. After asking it must look at the ring once more: of what came before "
+                "it asked, nobody tells it."
             )
             barrier = (
-                "a full barrier follows before that last look; it pairs with the other side's, before it reads "
-                "this"
+                "a full barrier follows before that last look; it pairs with the other side's, before it "
+                "reads this"
             )
             return Words(what, shape.name, why, section, barrier)
         case Kind.NOTIFY_OFF:

@@ -38,7 +38,6 @@ class Order:
         self._waiting: Array = np.zeros(0, EVENT)
         self._next = 1  #: the number that comes next
         self._pulls = 0  #: without it, while others waited
-        self._lost = 0  #: rows, and nothing has come since
         self._gap = False
 
     @property
@@ -47,20 +46,20 @@ class Order:
         return len(self._waiting)
 
     def take(self, rows: Array, lost: int = 0) -> list[Run]:
-        """What is whole now, in its order. `lost` rows are missing somewhere before or among these."""
-        runs = []
-        waiting = self._sorted(rows)
-        lost += self._lost
-        self._lost = lost if not len(rows) else 0
+        """What is whole now, in its order. `lost` rows are missing somewhere before or among these.
+
+        A side that lost rows has its newest among these: a log gives the newest that it holds.
+        """
+        runs: list[Run] = []
+        self._waiting = self._sorted(rows)
         if lost and len(rows):
-            runs += self._release(waiting)
             self._skip(self._doubtful(rows))
-            waiting = self._waiting
-        runs += self._release(waiting)
+        runs += self._release()
         self._pulls = self._pulls + 1 if len(self._waiting) else 0
         if self._pulls > PATIENCE:
-            self._skip(int(self._waiting["number"][0]) - 1)
-            runs += self._release(self._waiting)
+            first = int(self._waiting["number"][0])
+            self._skip(first - (first > self._next))  # its own event may be what does not come
+            runs += self._release()
             self._pulls = 0
         return runs
 
@@ -74,9 +73,9 @@ class Order:
             rows, numbers = rows[order], numbers[order]
         return rows[int(np.searchsorted(numbers, np.uint64(self._next))) :]
 
-    def _release(self, waiting: Array) -> list[Run]:
+    def _release(self) -> list[Run]:
         """The rows up to the first number that has not come; the others wait on."""
-        self._waiting = waiting
+        waiting = self._waiting
         if not len(waiting) or int(waiting["number"][0]) != self._next:
             return []
         whole = np.flatnonzero(waiting["kind"] != Kind.OWN)  # the last row of each event

@@ -7,6 +7,7 @@ indirect tables within the same budget. Written in the engine's own form, so tha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,9 +49,16 @@ def queue(shape: QueueShape, memory: bytes, own: bytes, time: int, whole: bool =
     for name, _, length in shape.areas:
         areas[name] = memoryview(memory)[at : at + length]
         at += length
-    words: Any = np.frombuffer(own, own_dtype(shape.size))
-    if at != len(memory) or len(words) != 1:
+    if at != len(memory) or len(own) != own_dtype(shape.size).itemsize:
         raise ValueError(f"the image of queue {shape.index} is not as long as its shape asks for")
+    return from_areas(shape, areas, own, time, whole)
+
+
+def from_areas(
+    shape: QueueShape, areas: Mapping[str, memoryview], own: bytes, time: int, whole: bool
+) -> AnyQueue:
+    """The same with the areas by their names."""
+    words: Any = np.frombuffer(own, own_dtype(shape.size))
     header = _header(shape, areas, words[0], time)
     if not whole:
         return _named(shape, decode.queue(header.tobytes(), False))
@@ -67,7 +75,7 @@ def _less(a: int, b: int) -> int:
     return a - b if a > b else 0
 
 
-def _header(shape: QueueShape, areas: dict[str, memoryview], own: Any, time: int) -> Any:
+def _header(shape: QueueShape, areas: Mapping[str, memoryview], own: Any, time: int) -> Any:
     made: Any = np.zeros(1, QUEUE_HEADER)
     h, driver, device = made[0], own["driver"], own["device"]
     h["driver"], h["device"] = driver, device
@@ -98,7 +106,7 @@ def _header(shape: QueueShape, areas: dict[str, memoryview], own: Any, time: int
 
 
 def _rows(
-    shape: QueueShape, areas: dict[str, memoryview], own: Any, header: Any
+    shape: QueueShape, areas: Mapping[str, memoryview], own: Any, header: Any
 ) -> tuple[list[npt.NDArray[Any]], list[bytes]]:
     """The arrays of a whole snapshot in their order, and its indirect tables."""
     size = shape.size
@@ -184,9 +192,10 @@ def _ring_labels(shape: QueueShape, own: Any) -> tuple[npt.NDArray[np.uint8], np
     size, start = np.uint64(shape.size), np.uint64(shape.start_index)
     mask, one = size - np.uint64(1), np.uint64(1)
     published, collected = own["driver"]["published"], own["driver"]["collected"]
-    used, completed = own["device"]["used"], own["device"]["used"] + own["device"]["unflushed"]
+    used = own["device"]["used"]
     entry = np.arange(shape.size, dtype=np.uint64)
     with np.errstate(over="ignore"):  # counts wrap as the engine's do: below 0 is beyond every count
+        completed = used + own["device"]["unflushed"]
         newest = published - one - (published + start - one - entry & mask)
         fresh = (newest < published) & (newest >= collected)
         element = used - one - (used + start - one - entry & mask)
@@ -201,7 +210,12 @@ def _ring_labels(shape: QueueShape, own: Any) -> tuple[npt.NDArray[np.uint8], np
 
 
 def _tables(
-    shape: QueueShape, areas: dict[str, memoryview], desc: Numbers, buffer: Index, flights: _Flights, h: Any
+    shape: QueueShape,
+    areas: Mapping[str, memoryview],
+    desc: Numbers,
+    buffer: Index,
+    flights: _Flights,
+    h: Any,
 ) -> list[bytes]:
     """Indirect tables of the newest buffers first, within the budget; one outside the areas is left out."""
     if not shape.indirect:
@@ -231,7 +245,7 @@ def _tables(
 
 
 def _translate(
-    shape: QueueShape, areas: dict[str, memoryview], address: int, length: int
+    shape: QueueShape, areas: Mapping[str, memoryview], address: int, length: int
 ) -> memoryview | None:
     for name, start, size in shape.areas:
         offset = address - start

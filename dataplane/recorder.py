@@ -41,6 +41,7 @@ from dataplane.source import START, Cursor, Frames, RingSource
 _BEAT = 0.02  #: seconds between two readings
 _FLUSH = 1.0  #: seconds that anything waits for its block
 _EVENTS = 1 << 16  #: asked of each side at a reading: all that its log holds
+_LAST = 8  #: readings at most that a source which does not rest is given at the end
 _BATCHES = 8  #: batches of frames that one reading takes at most
 _FRAME_BYTES = 4 << 20  #: of frames, after which they are written at once
 _KEYFRAME_ROWS = 1 << 21  #: rows after which a keyframe is worth its place
@@ -65,7 +66,7 @@ def create(path: str | os.PathLike[str]) -> int:
         os.unlink(path)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX)  # a reader that looks whether it is held lets go at once
     except OSError as error:
         if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
             os.close(fd)
@@ -91,7 +92,8 @@ class Output:
     """A recording being written, block by block; every call raises OSError where the file takes no more."""
 
     def __init__(self, path: str | os.PathLike[str], identity: Identity, program: str = "ringscope") -> None:
-        self._fd = create(path)
+        self._path = os.path.realpath(path)  # a link goes on leading to the recording
+        self._fd = create(self._path)
         try:
             self._blocks = BlockWriter(self._fd)
             facts = {
@@ -102,8 +104,7 @@ class Output:
             }
             self._blocks.put(TAG_HEAD, [pack(facts)])
         except BaseException:
-            os.close(self._fd)
-            os.unlink(path)
+            self.discard()
             raise
 
     @property
@@ -124,6 +125,11 @@ class Output:
 
     def end(self, facts: dict[str, int]) -> None:
         self._blocks.put(TAG_END, [pack(dict(facts))])
+
+    def discard(self) -> None:
+        """Close it and leave nothing behind."""
+        self.close()
+        os.unlink(self._path)
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -146,6 +152,7 @@ class Recorder:
         self.events_lost = 0  #: rows overwritten before they were read
         self.frames = 0
         self.frames_lost = 0
+        self.keyframes = 0
         self._source = source
         self._output = Output(path, source.identity, program)
         self._order = Order()
@@ -159,9 +166,14 @@ class Recorder:
         self._keyframe = -1  # number of the one written last
         self._wanted = True  # a keyframe
         self._since = 0  # rows since the last keyframe
-        self._state: Snapshot | None = None
+        self._known: object = None  # of the state written last
         self._flushed = 0.0
         self._stop = threading.Event()
+        try:
+            self._put_keyframe()  # before the source goes on and takes a later one
+        except BaseException:
+            self._output.discard()
+            raise
         self._thread = threading.Thread(target=self._run, name="ringscope-recorder", daemon=True)
         self._thread.start()
 
@@ -190,7 +202,9 @@ class Recorder:
                 self._read()
                 if time.monotonic() - self._flushed >= _FLUSH:
                     self._flush()
-            self._read()
+            for _ in range(_LAST):
+                if not self._read():
+                    break
             self._flush()
             self._output.end(
                 {
@@ -208,8 +222,9 @@ class Recorder:
         except Exception as error:  # said where the recording is shown, never in the middle of a screen
             self.failed = f"{type(error).__name__}: {error}"
 
-    def _read(self) -> None:
-        """One reading of everything; blocks that are full are written."""
+    def _read(self) -> int:
+        """One reading of everything; blocks that are full are written. The rows and frames that were new."""
+        count = 0
         source = self._source
         for _ in range(_BATCHES):
             frames = source.frames(self._logged)
@@ -218,6 +233,7 @@ class Recorder:
             self._owed += frames.lost
             if not len(frames.rows):
                 break
+            count += len(frames.rows)
             self._frames.append(frames)
             self._frame_bytes += len(frames.data) + frames.rows.nbytes
             if self._frame_bytes >= _FRAME_BYTES:
@@ -237,6 +253,7 @@ class Recorder:
                 if np.isin(run.rows["kind"], _ANEW).any():
                     self._wanted = True
         self._put_rows(CHUNK)
+        return count + len(told.rows)
 
     def _put_rows(self, least: int) -> None:
         """Write what waits, while it is at least so many rows."""
@@ -265,6 +282,7 @@ class Recorder:
         keyframe = self._source.keyframe(self._keyframe + 1)
         if keyframe is not None:
             self._output.keyframe(keyframe)
+            self.keyframes += 1
             self._keyframe, self._wanted, self._since = keyframe.number, False, 0
 
     def _flush(self) -> None:
@@ -272,9 +290,8 @@ class Recorder:
         self._put_rows(1)
         self._put_frames()
         state = self._source.snapshot(())
-        known = self._state
-        if known is None or (state.number, state.state, state.logs) != (known.number, known.state, known.logs):
+        known = (state.number, state.state, state.logs)
+        if known != self._known:
             self._output.state(state)
-            self._state = state
+            self._known = known
         self._flushed = time.monotonic()
-

@@ -54,7 +54,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -182,6 +182,8 @@ class Recording:
                 shown = self.history.at(last, wanted)
             except LookupError as error:
                 shown = self._told(str(error))
+            if state is not None and _overtaken(shown, state):
+                shown = self._told("nothing was written down of the rings at the end: trace level off")
             with self._lock:
                 self._last = last, wanted, shown
         if state is not None:
@@ -229,11 +231,23 @@ class Recording:
             return replace(parts[0], cursor=cursor)
         return _joined(parts, cursor)
 
+    def frames_between(self, start: int, end: int) -> Iterator[Frames]:
+        """The blocks that have frames of the time from `start` to `end`, ns since the epoch."""
+        with self._lock:
+            blocks = [b for b in self._frames if b.facts.last_time >= start and b.facts.first_time <= end]
+        for block in blocks:
+            yield self._contents.frames(block)
+
+    @property
+    def keyframes(self) -> tuple[Keyframe, ...]:
+        """All that were recorded, in the order of their numbers."""
+        with self._lock:
+            return tuple(sorted(self._keyframes, key=lambda one: one.number))
+
     def keyframe(self, after: int = 0) -> Keyframe | None:
         """The newest that was recorded, if of event `after` or later."""
-        with self._lock:
-            newest = max(self._keyframes, key=lambda one: one.number, default=None)
-        return newest if newest is not None and newest.number >= after else None
+        keyframes = self.keyframes
+        return keyframes[-1] if keyframes and keyframes[-1].number >= after else None
 
     def memory(self, address: int, length: int) -> bytes:
         """Ring memory at the last moment; LookupError where it is not known."""
@@ -279,6 +293,16 @@ class Recording:
             keyframe = self.keyframe()
             told = keyframe.base if keyframe else _nothing(self.identity, self.began)
         return replace(told, notes=(*told.notes, why))
+
+
+def _overtaken(shown: Snapshot, state: Snapshot) -> bool:
+    """Whether the rings went on without a trace after the moment that is shown."""
+    counts = {queue.index: queue.after for queue in shown.queues}
+    return (
+        state.logs.trace_level == "off"
+        and state.number >= shown.number
+        and any(counts.get(queue.index) != queue.after for queue in state.queues)
+    )
 
 
 def _joined(parts: list[Frames], cursor: Cursor) -> Frames:

@@ -41,6 +41,7 @@ ORDERS: tuple[Order, ...] = (
 DULL = frozenset({Kind.NOTIFY_ON, Kind.NOTIFY_OFF, Kind.WAIT, Kind.WAKE, Kind.FREEZE, Kind.RUN, Kind.LEVEL})
 _DULL_MOST = 64  #: dull operations that one step passes over
 _PACKET_MOST = 4_096  #: operations in which one buffer must have gone all the way
+_LAP_MOST = 20_000  #: and in which a lap of them must have
 NOTHING = "nothing to do"
 
 
@@ -106,6 +107,11 @@ class Stepper:
         self._cursor: Cursor = START
         self._seen = 0  #: newest event that a step has told of
 
+    @property
+    def seen(self) -> int:
+        """Number of the newest event that a step has told of."""
+        return self._seen
+
     def choose(self, plan: Plan) -> None:
         """Step after another plan from now on."""
         if plan.interleaving != self.plan.interleaving:
@@ -138,8 +144,7 @@ class Stepper:
     # ---- what each unit is
 
     def _units(self, control: Control, unit: Literal["store", "operation"]) -> Step:
-        side = self._go(control, unit)
-        rows = self._rows()
+        side, rows = self._go(control, unit)
         return _made(rows, (side,) if side is not None else (), int(side is not None))
 
     def _operation(self, control: Control) -> Step:
@@ -147,8 +152,7 @@ class Stepper:
         told: list[Array] = []
         sides: list[Side] = []
         for _ in range(1 if self.plan.every else _DULL_MOST):
-            side = self._go(control, "operation")
-            rows = self._rows()
+            side, rows = self._go(control, "operation")
             told.append(rows)
             if side is None:
                 break
@@ -169,11 +173,10 @@ class Stepper:
         sizes = {q.index: q.size for q in self.source.snapshot(()).queues}
         told: list[Array] = []
         sides: list[Side] = []
-        most = _PACKET_MOST * (1 if wanted else 16)
+        most = _PACKET_MOST if wanted else _LAP_MOST
         why = f"stopped after {most:,} operations"
         for _ in range(most):
-            side = self._go(control, "operation")
-            rows = self._rows()
+            side, rows = self._go(control, "operation")
             told.append(rows)
             if side is None:
                 why = NOTHING
@@ -202,7 +205,7 @@ class Stepper:
         else:
             stepped = control.step(item.side, item.unit, item.count)
             rows, taken, why = self._rows(), stepped.taken, stepped.why
-        return replace(_made(rows, (item.side,) if taken else (), taken, why), item=at)
+        return replace(_made(rows, (item.side,) if taken or len(rows) else (), taken, why), item=at)
 
     def _until(self, control: Control, item: Item) -> tuple[Array, int, str]:
         kinds = [int(kind) for kind in EVENTS[item.until]]
@@ -210,12 +213,15 @@ class Stepper:
         told: list[Array] = []
         taken, why = 0, f"no {item.until} in {_PACKET_MOST:,} operations"
         for _ in range(_PACKET_MOST):
-            if not control.step(item.side, "operation", 1).taken:
+            moved = control.step(item.side, "operation", 1).taken
+            rows = self._rows()
+            told.append(rows)
+            if not moved and not len(rows):
                 why = f"{NOTHING}: no {item.until} came"
                 break
             taken += 1
-            rows = self._rows()
-            told.append(rows)
+            if np.any(rows["kind"] == Kind.BREAK):
+                break
             hits = rows[np.isin(rows["kind"], kinds)]
             if any(item.queue is None or names.get(int(hit["queue"])) == item.queue for hit in hits):
                 why = ""
@@ -224,13 +230,18 @@ class Stepper:
 
     # ---- one unit of one side
 
-    def _go(self, control: Control, unit: Literal["store", "operation"]) -> Side | None:
-        """Lets the side whose turn it is take one unit, or the other where it has nothing to do."""
+    def _go(self, control: Control, unit: Literal["store", "operation"]) -> tuple[Side | None, Array]:
+        """Lets the side whose turn it is take one unit, or the other where it has nothing to do.
+
+        A side that a breakpoint stops within its unit has moved too: its events say so.
+        """
         for side in self._sides():
-            if control.step(side, unit, 1).taken:
+            taken = control.step(side, unit, 1).taken
+            rows = self._rows()
+            if taken or len(rows):
                 self.last = side
-                return side
-        return None
+                return side, rows
+        return None, np.zeros(0, EVENT)
 
     def _sides(self) -> tuple[Side, ...]:
         match self.plan.order:

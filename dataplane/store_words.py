@@ -17,11 +17,9 @@ from dataplane.keyframe import QueueShape
 from dataplane.places import Place
 from dataplane.records import Side
 
-_BEFORE_AVAIL = "none of its own: the release store of avail.idx that follows makes it visible first"
-_BEFORE_USED = "none of its own: the release store of used.idx that follows makes it visible first"
-_BEFORE_FLAGS = (
-    "none of its own: the release store of the descriptor's flags that follows makes it visible first"
-)
+_BEFORE_AVAIL = "none of its own: the release store of avail.idx comes after it"
+_BEFORE_USED = "none of its own: the release store of used.idx comes after it"
+_BEFORE_FLAGS = "none of its own: the release store of the descriptor's flags comes after it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,22 +89,22 @@ def words(row: np.void, shape: QueueShape, made: tuple[FieldChange, ...]) -> Wor
 def _split_desc(shape: QueueShape, made: tuple[FieldChange, ...]) -> Words:
     slot = made[0].place.index
     if made[0].place.field == "addr":
-        why = f"descriptor {slot} says where the buffer lies: its guest-physical address."
-        return Words("", "", why[0].upper() + why[1:], "2.7.5", _BEFORE_AVAIL)
-    flags = made[1].new
-    parts = ["Length in bytes,"]
+        why = f"Where the buffer of descriptor {slot} lies, as the device addresses memory."
+        return Words("", "", why, "2.7.5", _BEFORE_AVAIL)
+    length, flags, following = (each.new for each in made[:3])
     if flags & layout.DESC_F_INDIRECT:
-        parts.append("of a table of descriptors elsewhere in memory (INDIRECT), not of data:")
-        parts.append(f"{made[0].new // 16} entries in one slot of the ring.")
-        return Words("", "", " ".join(parts), "2.7.5.3", _BEFORE_AVAIL)
-    parts.append(
-        "for the device to write into (WRITE)" if flags & layout.DESC_F_WRITE else "for the device to read"
+        why = (
+            f"INDIRECT: {length} bytes of descriptors lie there, {length // 16} of them, and no data. The "
+            "whole list costs one slot of the ring."
+        )
+        return Words("", "", why, "2.7.5.3", _BEFORE_AVAIL)
+    use = "write into (WRITE)" if flags & layout.DESC_F_WRITE else "read (no WRITE)"
+    on = (
+        f"NEXT: the buffer goes on in descriptor {following}"
+        if flags & layout.DESC_F_NEXT
+        else "no NEXT: the buffer ends here"
     )
-    if flags & layout.DESC_F_NEXT:
-        parts.append(f"and the buffer goes on in descriptor {made[2].new} (NEXT).")
-    else:
-        parts.append("and the buffer ends here: no NEXT.")
-    return Words("", "", " ".join(parts).replace(", for", " for"), "2.7.5", _BEFORE_AVAIL)
+    return Words("", "", f"{length} bytes for the device to {use}; {on}.", "2.7.5", _BEFORE_AVAIL)
 
 
 def _table(shape: QueueShape, made: tuple[FieldChange, ...]) -> Words:
@@ -215,9 +213,7 @@ def _packed_event(shape: QueueShape, made: tuple[FieldChange, ...]) -> Words:
             f"Where the {other} shall give a {note}: when it passes slot {value & 0x7FFF} in the lap with "
             f"wrap counter {value >> 15}. It counts only once flags say DESC."
         )
-        return Words(
-            "", "", why, "2.8.14", "none of its own: the store of flags that follows makes it visible first"
-        )
+        return Words("", "", why, "2.8.14", "none of its own: the release store of flags comes after it")
     value = made[-1].new & 3
     why = {
         layout.EVENT_ENABLE: f"The {who} wants a {note} for everything from now on.",
@@ -267,7 +263,8 @@ def _packed_desc(side: Side, shape: QueueShape, made: tuple[FieldChange, ...]) -
     wrote = f"the device wrote {made[0].new} bytes" if flags & layout.DESC_F_WRITE else "nothing was written"
     why = (
         f"{bits}: used, to a driver whose used wrap counter is {int(avail)}. Buffer {made[1].new} comes "
-        f"back; {wrote}. One used descriptor stands for a whole list, in the next slot of the device's own order."
+        f"back; {wrote}. One used descriptor stands for a whole list, in the next slot of the device's own "
+        "order."
     )
     barrier = (
         "release; pairs with the driver's acquire of these flags, after which it reads id, len and data. "

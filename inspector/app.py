@@ -7,28 +7,29 @@ control of the source goes through `inspector.driving`, off the loop, so that no
 from __future__ import annotations
 
 import asyncio
-import signal
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 
-from dataplane.records import Role
-from dataplane.source import RingSource, TraceLevel
-from inspector import driving, remembered, theme
+from dataplane.source import RingSource
+from inspector import breakpoints, changing, driving, ending, leading, menu, remembered, theme
 from inspector.chrome import Foot, TopLine
 from inspector.cli import has_terminal
 from inspector.feed import HERTZ, Feed
-from inspector.headlines import Piece, facts, headline
+from inspector.headlines import Piece, facts, headline, recorded
 from inspector.keys import BINDINGS
 from inspector.messages import FeedFailed, Ticked
 from inspector.sanitise import clean, one_line
-from inspector.session import Session, Tick
-from inspector.view import Beats, Copies, Follows, Lists, Scopes, Searches, View, Writes
+from inspector.session import HISTORY_BYTES, Session
+from inspector.starting import Options
+from inspector.tick import Tick
+from inspector.travel import Travel, Unit, Wish, again, by_units, to_event
+from inspector.view import Beats, Lists, Records, Scopes, Searches, View, Writes
+from inspector.views import DOORS, VIEWS
 from inspector.wireshark.offering import offered
 
 if TYPE_CHECKING:
@@ -40,13 +41,18 @@ KEEP_BYTES = 256 << 20  #: of frames, before the oldest go
 #: From how many columns and rows on a screen has which class.
 _WIDTHS = [(0, "-narrow"), (100, "-normal"), (140, "-wide")]
 _HEIGHTS = [(0, "-low"), (32, "-tall")]
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 _MESSAGE_SECONDS = 8.0
-_CONTROL_SECONDS = 2.0
+_CONTROL_SECONDS = 10.0
 
 
 class RingscopeApp(App[int]):
-    """Looks at one source until the user quits. `return_code` is 0, or 128 plus the signal that ended it."""
+    """Looks at one source until the user quits. `return_code` is 0, or 128 plus the signal that ended it.
+
+    It is read `hertz` times a second. `keep_bytes` bounds the packets kept, `history_bytes` the events;
+    `capture_filter` decides which packets are kept from the start, `breaks` where the source stops.
+    `recording` is what writes the source down meanwhile. The app opens on the screen `first`; `lesson` is
+    the one asked for. ValueError with one line for a breakpoint that cannot be.
+    """
 
     TITLE = "ringscope"
     CSS_PATH = "app.tcss"
@@ -62,23 +68,34 @@ class RingscopeApp(App[int]):
         hertz: float = HERTZ,
         keep_bytes: int = KEEP_BYTES,
         capture_filter: Program | None = None,
+        history_bytes: int = HISTORY_BYTES,
+        recording: Records | None = None,
+        breaks: Sequence[str] = (),
+        first: str = "rings",
+        lesson: str | None = None,
     ) -> None:
         super().__init__()
         for one in theme.THEMES:
             self.register_theme(one)
         if self.theme == "textual-dark":  # nobody asked for another one
             self.theme = theme.RINGSCOPE.name
-        self.session = Session(source, budget_bytes=keep_bytes)
+        self.session = Session(source, budget_bytes=keep_bytes, history_bytes=history_bytes)
         if capture_filter is not None:
             self.session.set_capture_filter(capture_filter)
+        if breaks:
+            breakpoints.arm(self.session, breaks)
         self.remembered = remembered.load()
         self._analysis: Analysis | None = None
         self.feed = Feed(self.session, self, hertz)
-        self.shown: Tick | None = None
+        self.recording = recording
+        self.first_view = first
+        self.lesson = lesson  #: the one that was asked for, None: whichever is next
+        self.shown: Tick | None = None  #: the newest reading that was painted
+        self._travel = Travel(self)
         self.failed: str | None = None
         self._message: Piece | None = None
         self._message_timer: Any = None
-        self._signals: list[signal.Signals] = []
+        self._release: Callable[[], None] = lambda: None
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return theme.variables(self.current_theme)
@@ -86,10 +103,12 @@ class RingscopeApp(App[int]):
     # life
 
     async def on_mount(self) -> None:
-        self._catch_signals()
+        self._release = ending.catch(lambda number: self.exit(return_code=128 + number))
         self.feed.start()
         self.theme_changed_signal.subscribe(self, self._themed)
-        await self.action_view("rings")
+        await self.action_view(self.first_view)
+        if wrong := getattr(self.session.source, "wrong", ""):
+            self.tell(str(wrong), "fault")
 
     @property
     def analysis(self) -> Analysis:
@@ -104,21 +123,7 @@ class RingscopeApp(App[int]):
         self.feed.stop()
         if self._analysis is not None:
             self._analysis.stop()
-        loop = asyncio.get_running_loop()
-        for number in self._signals:
-            loop.remove_signal_handler(number)
-
-    def _catch_signals(self) -> None:
-        """Textual restores the terminal when it exits, but not when a signal ends the process."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._signalled, number)
-            self._signals.append(number)
-
-    def _signalled(self, number: signal.Signals) -> None:
-        self.exit(return_code=128 + number)
+        self._release()
 
     # the picture
 
@@ -138,23 +143,38 @@ class RingscopeApp(App[int]):
         return self.is_running and bool(self.screen_stack) and self.view.is_mounted
 
     def on_ticked(self, message: Ticked) -> None:
-        self.session.showed(message.tick)
-        if self.shown is None or not self.session.paused:
+        session = self.session
+        if message.session not in (None, session):
+            return  # of a source that was let go of
+        session.showed(message.tick)
+        held = session.paused and self.shown is not None
+        if not held:
             self.shown = message.tick
-            self._paint(message.tick)
+            if session.past is None:
+                self._paint(message.tick)
+        while session.told:
+            self.tell(*session.told.popleft())
+        if self.recording is not None:
+            session.badges["recording"] = recorded(self.recording)
+        if (wanted := breakpoints.take_wanted(session)) is not None:
+            self.go_to(wanted)
+        self._beat(session.past is not None or not held)
         self.say(message.tick)
 
     def on_feed_failed(self, message: FeedFailed) -> None:
-        self.failed = message.line
-        self.tell(message.line, "fault", forever=True)
+        if message.session in (None, self.session):
+            self.failed = message.line
+            self.tell(message.line, "fault", forever=True)
 
     def _paint(self, tick: Tick) -> None:
-        if self._up:
-            view, top = self.view, self.top
-            if isinstance(view, View):
-                view.show(tick)
-            if isinstance(top, Beats) and top.is_mounted:
-                top.beat()
+        if self._up and isinstance(self.view, View):
+            self.view.show(tick)
+
+    def _beat(self, moves: bool) -> None:
+        if self._up and moves:
+            for screen in {self.view, self.top}:
+                if isinstance(screen, Beats) and screen.is_mounted:
+                    screen.beat()
 
     def _themed(self, _theme: object) -> None:
         for screen in self.screen_stack:
@@ -204,7 +224,7 @@ class RingscopeApp(App[int]):
                 await self.pop_screen()
             return
         if name not in self._modes:
-            self.add_mode(name, _VIEWS[name])
+            self.add_mode(name, VIEWS[name])
         await self.switch_mode(name)
         view = self.view
         if view.is_mounted:
@@ -218,28 +238,111 @@ class RingscopeApp(App[int]):
             return
         if not view.query(TopLine):
             await view.mount_all([TopLine(), Foot()])
-        if isinstance(view, View) and self.shown is not None:
-            view.show(self.shown)
+        shown = self.session.past or self.shown
+        if isinstance(view, View):
+            if shown is not None:
+                view.show(shown)
             view.selection_changed(self.session.selection)
         self.say()
+
+    async def change_source(self, source: RingSource, owns: bool = True, view: str | None = None) -> None:
+        """Look at another source; see `changing.change_source`."""
+        await changing.change_source(self, source, owns, view)
+
+    def look_at(self, session: Session) -> None:
+        """Take another session; its feed is not started."""
+        if self._analysis is not None:
+            self._analysis.stop()
+        self._analysis = None
+        self.session = session
+        self.feed = Feed(session, self, self.feed.hertz)
+        self.shown, self.failed, self._message = None, None, None
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The screens that have been gone to."""
+        return tuple(name for name in VIEWS if name in self._modes)
+
+    def base_of(self, mode: str) -> Screen[Any] | None:
+        """The screen of a mode, below any dialogue."""
+        return next(iter(self._screen_stacks.get(mode, ())), None)
 
     def action_pause(self) -> None:
         self.session.paused = not self.session.paused
         if not self.session.paused and self.session.tick is not None:
             self.shown = self.session.tick
-            self._paint(self.shown)
+            if self.session.past is None:
+                self._paint(self.shown)
         self.say()
 
+    # the past
+
+    def go_to(self, number: int | None) -> None:
+        """Show the moment after event `number` on every screen; None: live."""
+        self._travel.go(to_event(number))
+
+    def travel(self, unit: Unit, by: int) -> None:
+        """Go so many units back (less than 0) or on."""
+        self._travel.go(by_units(unit, by))
+
+    def arrived(self, queue: int, said: str = "", style: str = "past") -> None:
+        """The session shows another moment, in which this queue is looked at: paint it."""
+        before = self.session.selection
+        slot = before.slot if queue == before.queue else None
+        after = self.session.select(queue=queue, slot=slot, event=self.session.cursor)
+        if after.queue != before.queue and self._up and isinstance(self.view, View):
+            self.view.selection_changed(after)
+        shown = self.session.past or self.shown
+        if shown is not None:
+            self._paint(shown)
+        self._beat(True)
+        self.screen.refresh_bindings()
+        if said:
+            self.tell(said, style)
+        self.say()
+
+    def action_travel(self, unit: Unit, by: int) -> None:
+        self.travel(unit, by)
+
+    def action_live(self) -> None:
+        self.go_to(None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.session.past is not None if action == "live" else True
+
+    def seek(self, wish: Wish) -> None:
+        """Go wherever a wish leads."""
+        self._travel.go(wish)
+
+    def action_written(self) -> None:
+        leading.show_writer(self)
+
+    # driving
+
     def action_freeze(self) -> None:
-        self._drive(driving.toggle)
+        self._drive_now(driving.toggle)
 
     def action_step(self) -> None:
-        self._drive(driving.step)
+        self._drive_now(driving.step)
+
+    def _drive_now(self, act: Callable[[Session], driving.Said]) -> None:
+        """What is done is done now, so now is what is shown."""
+        if self.session.past is not None:
+            self.go_to(None)
+        self.drive(act)
+
+    def action_open(self, name: str) -> None:
+        """A dialogue or sheet over whatever is up: see `views.DOORS`."""
+        DOORS[name](self)
 
     def action_rate(self, way: int) -> None:
-        self._drive(lambda session: driving.change_rate(session, way))
+        self.drive(lambda session: driving.change_rate(session, way))
 
-    def _drive(self, act: Callable[[Session], driving.Said]) -> None:
+    def drive(self, act: Callable[[Session], driving.Said]) -> None:
+        """Control the source off the loop; what it did is told at the foot."""
+        if self.session.lent:
+            self.tell("this is a recording: it can be looked through, not driven", "flux")
+            return
         self.run_worker(self._driven(act), group="control", exit_on_error=False)
 
     async def _driven(self, act: Callable[[Session], driving.Said]) -> None:
@@ -247,7 +350,7 @@ class RingscopeApp(App[int]):
         try:
             said = await asyncio.wait_for(asyncio.to_thread(act, self.session), _CONTROL_SECONDS)
         except TimeoutError:
-            self.tell("the source did not answer within two seconds", "fault")
+            self.tell(f"the source did not answer within {_CONTROL_SECONDS:.0f} seconds", "fault")
         except Exception as error:
             self.tell(one_line(error), "fault")
         else:
@@ -255,18 +358,11 @@ class RingscopeApp(App[int]):
             self.feed.soon()
 
     def action_queue(self, step: int) -> None:
-        view, tick = self.top, self.session.tick
+        view = self.top
         if isinstance(view, Scopes):
             self.tell(view.step_queue(step))
-            return
-        if tick is None or not tick.snapshot.queues:
-            return
-        indices = [queue.index for queue in tick.snapshot.queues]
-        now = self.session.selection.queue
-        at = indices.index(now) if now in indices else 0
-        chosen = tick.snapshot.queues[(at + step) % len(indices)]
-        self.select(queue=chosen.index, slot=None)
-        self.tell(f"{clean(chosen.name)} is selected, {_ROLES[chosen.role]}")
+        else:
+            leading.step_queue(self, step)
 
     def select(self, **changes: int | None) -> None:
         """Select something; the screen highlights it, and the next reading brings its rows."""
@@ -276,32 +372,21 @@ class RingscopeApp(App[int]):
             self.view.selection_changed(after)
         if before.queue != after.queue:
             self.feed.soon()
+            if self.session.past is not None:
+                self.seek(again)
         self.say()
 
     def action_follow(self) -> None:
-        view = self.top
-        if isinstance(view, Follows):
-            self.tell("following the newest" if view.toggle_follow() else "staying where you are")
-        else:
-            self.tell("there is nothing to follow here; 2 goes to the packets")
+        leading.follow(self)
 
     def action_copy(self) -> None:
-        view = self.top
-        text = view.copy_text() if isinstance(view, Copies) else None
-        if not text:
-            self.tell("nothing is selected that could be copied")
-            return
-        self.copy_to_clipboard(text)
-        self.tell(f"copied {len(text):,} characters (the terminal must allow OSC 52)")
+        leading.copy(self)
 
     async def action_search(self) -> None:
         if isinstance(self.top, Searches):
             self.top.search()
             return
-        if self.current_mode == "packets" and len(self.screen_stack) > 1:
-            await self.action_view("packets")
-        await self.action_view("packets")
-        await self.run_action("packets_search", self.view)
+        await leading.search(self)
 
     def action_write(self) -> None:
         from inspector import asking
@@ -315,20 +400,13 @@ class RingscopeApp(App[int]):
 
     def open_stream(self, number: int) -> None:
         """Show what the two ends of a packet's stream said."""
-        from inspector.screens.stream import StreamScreen
-
-        self.push_screen(StreamScreen(number), self._go_to_packet)
-
-    async def _go_to_packet(self, number: int | None) -> None:
-        if number is not None:
-            await self.action_view("packets")
-            self.select(frame=number)
+        leading.open_stream(self, number)
 
     def set_capture_filter(self, text: str) -> None:
         """Keep only packets that match from now on; "" keeps all."""
         from inspector import asking
 
-        self._drive(lambda session: asking.set_capture_filter(session, text))
+        self.drive(lambda session: asking.set_capture_filter(session, text))
 
     def remember(self, history: remembered.History, line: str) -> None:
         """Keep a line that was typed for later, also for the next run."""
@@ -337,6 +415,9 @@ class RingscopeApp(App[int]):
     def remember_columns(self, columns: tuple[str, ...], time_format: str) -> None:
         self._keep(replace(self.remembered, columns=columns, time_format=time_format))
 
+    def remember_lesson(self, name: str, now: remembered.Progress) -> None:
+        self._keep(self.remembered.with_lesson(name, now))
+
     def _keep(self, now: remembered.Remembered) -> None:
         if now != self.remembered:
             self.remembered = now
@@ -344,107 +425,26 @@ class RingscopeApp(App[int]):
                 self.tell(wrong, "flux")
 
     def action_trace(self) -> None:
-        self.search_commands(
-            [(name, lambda level=level: self._trace(level), help_) for name, level, help_ in _LEVELS],
-            placeholder="Trace level",
-        )
-
-    def _trace(self, level: TraceLevel) -> None:
-        self._drive(lambda session: driving.trace(session, level))
-
-    def action_help(self) -> None:
-        from inspector.screens.help import HelpScreen
-
-        if not isinstance(self.screen, ModalScreen):
-            self.push_screen(HelpScreen(self.screen))
+        menu.choose_level(self)
 
     async def action_show_packet(self, queue: int, slot: int) -> None:
-        """From a descriptor to the packet whose buffer stands in its slot."""
-        number = self.session.frame_of_slot(queue, slot)
-        name = clean(self.session.queue_name(queue))
-        if number is None:
-            self.tell(f"no packet that is kept stands in slot {slot} of {name}")
-            return
-        self.session.select(queue=queue, slot=slot, frame=number)
-        await self.action_view("packets")
+        await leading.show_packet(self, queue, slot)
 
     async def action_show_descriptor(self, frame: int) -> None:
-        """From a packet to the descriptors that carried it."""
-        found = self.session.slot_of_frame(frame)
-        if found is None:
-            self.tell(f"packet {frame} is no longer kept")
-            return
-        queue, slot, there = found
-        self.session.select(queue=queue, slot=slot, frame=frame)
-        await self.action_view("rings")
-        self.feed.soon()
-        if not there:
-            name = clean(self.session.queue_name(queue))
-            self.tell(
-                f"the buffer of packet {frame} is gone: slot {slot} of {name} has been used again", "flux"
-            )
+        await leading.show_descriptor(self, frame)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        for binding in self.BINDINGS:
-            if isinstance(binding, Binding) and binding.id != "quit":
-                yield SystemCommand(
-                    binding.description.capitalize(), binding.tooltip, self._run(binding.action)
-                )
-        for name, level, help_ in _LEVELS:
-            yield SystemCommand(name, help_, lambda level=level: self._trace(level))
-        for title, help_, act in _COMMANDS:
-            yield SystemCommand(title, help_, lambda act=act: self._drive(act))
+        yield from menu.commands(self)
         for command in super().get_system_commands(screen):
             if command.title in ("Theme", "Quit", "Screenshot"):
                 yield command
 
-    def _run(self, action: str) -> Callable[[], object]:
-        return lambda: self.call_later(self.run_action, action)
 
-
-def _rings() -> Screen[Any]:
-    from inspector.screens.rings import RingsScreen
-
-    return RingsScreen()
-
-
-def _packets() -> Screen[Any]:
-    from inspector.screens.packets import PacketsScreen
-
-    return PacketsScreen()
-
-
-_VIEWS: dict[str, Callable[[], Screen[Any]]] = {"rings": _rings, "packets": _packets}
-_ROLES = {
-    Role.RECEIVE: "what the driver receives",
-    Role.TRANSMIT: "what the driver transmits",
-    Role.CONTROL: "what the driver asks of the device",
-}
-_LEVELS: tuple[tuple[str, TraceLevel, str], ...] = (
-    ("Trace off", "off", "Nothing is journaled; the pair is fastest"),
-    ("Trace operations", "operations", "What each side published, took, completed, notified"),
-    ("Trace stores", "stores", "Every single store to ring memory as well"),
-)
-_COMMANDS: tuple[tuple[str, str, Callable[[Session], driving.Said]], ...] = (
-    ("Traffic at its own pace", "Take back any rate that was asked for", driving.own_pace),
-    ("Log packets on or off", "Keep packets for the packets screen, or only count them", driving.toggle_log),
-)
-
-
-def run(
-    source: RingSource,
-    *,
-    hertz: float = HERTZ,
-    keep_bytes: int = KEEP_BYTES,
-    capture_filter: Program | None = None,
-) -> int:
-    """Show a source until the user quits; the exit code. RuntimeError without a terminal.
-
-    `keep_bytes` bounds the packets kept; `capture_filter` decides which are kept from the start.
-    """
+def run(source: RingSource, **options: Unpack[Options]) -> int:
+    """Show a source until the user quits; the exit code. RuntimeError without a terminal."""
     if not has_terminal():
         raise RuntimeError("the screens need a terminal for input and output")
-    app = RingscopeApp(source, hertz=hertz, keep_bytes=keep_bytes, capture_filter=capture_filter)
+    app = RingscopeApp(source, **options)
     with offered(app.session):
         app.run()
     return app.return_code or 0

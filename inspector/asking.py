@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from inspector.driving import Said
-from inspector.numbers import count
 from inspector.sanitise import one_line
 from inspector.session import Session
 from inspector.writing import Choice, proposed_name, write_frames
@@ -95,9 +94,3 @@ def set_capture_filter(session: Session, text: str) -> Said:
     if not text.strip():
         return Said("every packet is kept from now on", "used")
     return Said(f"from now on only packets are kept that match: {text}", "used")
-
-
-def kept_words(session: Session, filtered: int) -> str:
-    """What the first line says of a capture filter; "" where none is set."""
-    program = session.capture_filter
-    return f" keeps only {program.text} · {count(filtered)} left out " if program is not None else ""

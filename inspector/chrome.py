@@ -14,11 +14,12 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding
+from textual.color import Color
 from textual.geometry import Region
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 from textual.widget import Widget
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from inspector.headlines import Headline, Piece
 from inspector.numbers import count
@@ -35,13 +36,21 @@ def top(head: Headline, width: int) -> list[Piece]:
         (f" {head.name}", "strong"),
         (f" · {head.layout}", "text"),
     ]
-    right: list[Piece] = [*head.state, (f"  seen {count(head.seen)} ", "text")]
+    state = list(head.state)
+    right: list[Piece] = [*head.badges, *state, (f"  seen {count(head.seen)} ", "text")]
+    if head.past:
+        room = width - _length(left)
+        right.pop()
+        while len(state) > 2 and _length(right) > room:
+            right.remove(state.pop())
+        if _length(right) > room:
+            left = left[:2] if _length(left[:2]) + _length(right) <= width else left[:1]
     if head.keeps:
         right[0:0] = keeps(head, width - _length(left) - _length(right) - 1)
     room = width - _length(left) - _length(right)
     trace: Piece = (f"  trace {head.trace}", "muted")
     if room > len(trace[0]) + 30:
-        right.insert(len(head.state), trace)
+        right.insert(len(right) - (not head.past), (trace[0] + " " * head.past, trace[1]))
         room -= len(trace[0])
     kind: Piece = (f" · {head.kind}", "text")
     if room > len(kind[0]) + 24:
@@ -83,6 +92,14 @@ def strip(pieces: Iterable[Piece], width: int, inks: Palette) -> Strip:
     return Strip(segments).adjust_cell_length(width, inks.text)
 
 
+def past_ground(inks: Palette) -> Style:
+    """The ground of the first line while a moment of the past is shown: nobody takes it for now."""
+    colour, under = inks.past.color, inks.panel.bgcolor
+    if colour is None or under is None or not colour.triplet or not under.triplet:
+        return Style(reverse=True) + inks.panel
+    return Style(bgcolor=Color(*under.triplet).blend(Color(*colour.triplet), 0.28, alpha=1).rich_color)
+
+
 class TopLine(Widget):
     """What is looked at, and whether it moves."""
 
@@ -99,7 +116,7 @@ class TopLine(Widget):
 
     def render_line(self, y: int) -> Strip:
         inks = palette(self.app)
-        over = inks.on(inks.panel)
+        over = inks.on(past_ground(inks) if self._said is not None and self._said.past else inks.panel)
         if self._said is None:
             return Strip.blank(self.size.width, over.text)
         return strip(top(self._said, self.size.width), self.size.width, over)
@@ -115,14 +132,20 @@ class Key:
 
 
 def keys_of(screen: Screen[Any]) -> list[Key]:
-    """The shown bindings that work now: `FOOT_FIRST`, then the focused pane's, the screen's, the app's."""
+    """The shown bindings that work now: `FOOT_FIRST`, then the focused pane's, the screen's, the app's.
+
+    Of a dialogue all of its own, shown or not: it has few.
+    """
     found: dict[str, Key] = {}
     ranks: dict[str, int] = {}
     ids: dict[str, list[str]] = {}
-    typing = isinstance(screen.focused, Input)  # letters are text then
+    typing = isinstance(screen.focused, Input | TextArea)  # letters are text then
+    modal = isinstance(screen, ModalScreen)  # its few keys are all shown
     for active in screen.active_bindings.values():
         binding = active.binding
-        if not binding.show or not active.enabled or (typing and active.node is not screen.focused):
+        if not active.enabled or not (binding.show or (modal and binding.id)):
+            continue
+        if typing and active.node is not screen.focused and not _of_dialogue(screen, binding):
             continue
         name = binding.group.description if binding.group else binding.description
         shown = screen.app.get_key_display(binding)
@@ -133,7 +156,7 @@ def keys_of(screen: Screen[Any]) -> list[Key]:
             found[name] = Key((shown,), name, (binding.action,))
         elif shown not in known.keys and (binding.group or binding.action not in known.actions):
             found[name] = Key((*known.keys, shown), name, (*known.actions, binding.action))
-    first = {name: at for at, name in enumerate(getattr(screen, "FOOT_FIRST", ()))}
+    first = {name: at for at, name in enumerate((_WAY_OUT, *getattr(screen, "FOOT_FIRST", ())))}
     order = {name: at for at, name in enumerate(found)}
     places = {name: min((first.get(id, len(first)) for id in ids[name]), default=0) for name in found}
 
@@ -141,6 +164,16 @@ def keys_of(screen: Screen[Any]) -> list[Key]:
         return places[key.description], ranks[key.description], order[key.description]
 
     return sorted(found.values(), key=rank)
+
+
+def _of_dialogue(screen: Screen[Any], binding: Binding) -> bool:
+    """Whether a key that does not type anything belongs to a dialogue."""
+    key = binding.key.split(",")[0]
+    return isinstance(screen, ModalScreen) and (key in _UNTYPED or key.startswith(("ctrl+", "shift+")))
+
+
+_WAY_OUT = "past.live"  #: shown before all others, and only in the past
+_UNTYPED = frozenset(("escape", "enter", "tab", "up", "down", "pageup", "pagedown"))
 
 
 def fit(keys: list[Key], width: int, last: str = "help") -> list[Key]:
@@ -174,6 +207,7 @@ class Foot(Widget):
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._rebound)
+        self.app.screen_change_signal.subscribe(self, self._rebound)
 
     def _rebound(self, _screen: Screen[Any]) -> None:
         self.refresh()
@@ -206,7 +240,9 @@ class Foot(Widget):
         self._spots = []
         at = 0
         bold = inks.accent + Style(bold=True)
-        for key in fit(keys_of(self.screen), width):
+        over = self.app.screen
+        keys = keys_of(over if isinstance(over, ModalScreen) else self.screen)
+        for key in fit(keys, width):
             segments.append(Segment(" ", inks.text))
             at += 1
             for index, (shown, action) in enumerate(zip(key.keys, key.actions, strict=False)):

@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from inspector import __version__
-from inspector.commands import capturing
-from inspector.commands.options import contradiction, number, pair_options, seconds, size
+from inspector.commands import capturing, recordings
+from inspector.commands.options import contradiction, number, pair_options, seconds, size, trace_options
 from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
-PAIR_COMMANDS = ("run", "snapshot", "watch", "capture")  #: those that open a pair
-COMMANDS = (*PAIR_COMMANDS, "dissect", "extcap")
+PAIR_COMMANDS = ("run", "snapshot", "watch", "capture", "record")  #: those that open a pair
+COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "dissect", "extcap")
+_BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
 _ABOUT = """\
 See inside virtqueues: descriptor tables and both rings of a running virtio-net driver and device,
@@ -42,6 +43,10 @@ examples:
   ringscope dissect a.pcapng -Y 'latency > 100us' --tree
                                              packets of a file, those that were slow in the ring
   ringscope extcap --install                 our pairs among the interfaces of Wireshark
+  ringscope run --record a.ring              the screens, and all that happens into a file
+  ringscope open a.ring                      the screens on that file, on any machine
+  ringscope play a.toml                      a scenario: a pair that is scripted
+  ringscope learn                            what a virtqueue is, from the beginning
 
 exit codes:
   0 all went well     1 it failed while running     2 it cannot be done as asked
@@ -67,6 +72,14 @@ exit codes: 0 all shown, 1 the file is damaged (what comes before the damage is 
 _EXTCAP = """\
 Put ringscope among the capture interfaces of Wireshark and tshark: pairs to start, and the pairs that run
 in screens of yours now. Without an option it says whether it is installed, and where."""
+
+_PLAY = """\
+Run a scenario: a TOML file that says how a pair is built, what its sides do, step by step, what goes wrong,
+and what must come of it."""
+
+_LEARN = """\
+Lessons about virtqueues, each with a live pair to step through. Without the name of one the screens begin
+where the last visit ended."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -131,6 +144,7 @@ def parser() -> argparse.ArgumentParser:
     )
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
+    recordings.add_record_options(add("record", "write all that happens in the rings to a file"))
 
     def add_plain(name: str, help_: str, about: str, epilog: str = "") -> argparse.ArgumentParser:
         return commands.add_parser(
@@ -142,6 +156,11 @@ def parser() -> argparse.ArgumentParser:
             allow_abbrev=False,
         )
 
+    recordings.add_open_options(
+        add_plain("open", "look into a recording", recordings.OPEN, recordings.OPEN_EXAMPLES)
+    )
+    _add_play(add_plain("play", "run a scenario", _PLAY))
+    _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
     _add_dissect(add_plain("dissect", "show the packets of a capture file", _DISSECT, _DISSECT_EXAMPLES))
     _add_extcap(add_plain("extcap", "our pairs as interfaces of Wireshark", _EXTCAP))
     return top
@@ -157,6 +176,45 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         type=size,
         default=256 << 20,
         help="memory for the packets that are kept, such as 512M or 2G (256M)",
+    )
+    run.add_argument(
+        "--record", metavar="FILE", default=None, help="write all that happens to a file, for ringscope open"
+    )
+    run.add_argument(
+        "--history",
+        metavar="SIZE",
+        type=size,
+        default=64 << 20,
+        help="memory for the past that the screens go back to (64M)",
+    )
+    run.add_argument(
+        "--break",
+        metavar="RULE",
+        dest="breaks",
+        action="append",
+        default=[],
+        help="stop the pair there, as B in the screens would say it; may be given again",
+    )
+    trace_options(run)
+
+
+def _add_play(play: argparse.ArgumentParser) -> None:
+    play.add_argument("file", metavar="FILE", help="the scenario, a TOML file")
+    how = play.add_mutually_exclusive_group()
+    how.add_argument("--check", action="store_true", help="without screens: does all come as it expects?")
+    how.add_argument("--json", action="store_true", help="without screens: what came of each step, as JSON")
+
+
+def _add_learn(learn: argparse.ArgumentParser) -> None:
+    learn.add_argument("lesson", metavar="LESSON", nargs="?", default=None, help="its number or name")
+    learn.add_argument("--list", action="store_true", help="print the lessons, and which are done")
+    learn.add_argument("--reset", action="store_true", help="forget what is done, of this lesson or of all")
+    learn.add_argument("--file", metavar="FILE", default=None, help="judge this half of a ring, no screens")
+    learn.add_argument(
+        "--half",
+        choices=("split-driver", "split-device", "packed-driver", "packed-device"),
+        default=None,
+        help="of --file: which half it is, where the lesson does not say so",
     )
 
 
@@ -209,13 +267,18 @@ def _arguments(given: Sequence[str]) -> list[str]:
         near = difflib.get_close_matches(args[0], COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         if not near and os.path.isfile(args[0]):
-            hint = f"to look into a file: ringscope dissect {args[0]}"
+            hint = f"to look into a file: ringscope {_opener(args[0])} {args[0]}"
         complain(f"no command is called {args[0]!r}; {hint}")
         raise SystemExit(USAGE)
     for at in range(len(args) - 1, 0, -1):
-        if args[at - 1] == "--features" and args[at].startswith("-") and not args[at].startswith("--"):
-            args[at - 1 : at + 1] = [f"--features={args[at]}"]
+        if args[at - 1] in _BEFORE_A_MINUS and args[at].startswith("-") and not args[at].startswith("--"):
+            args[at - 1 : at + 1] = [f"{args[at - 1]}={args[at]}"]
     return args
+
+
+def _opener(name: str) -> str:
+    """The command that looks into a file of this name."""
+    return {".ring": "open", ".toml": "play"}.get(os.path.splitext(name)[1].lower(), "dissect")
 
 
 def _check(options: argparse.Namespace) -> str | None:
@@ -228,15 +291,37 @@ def _check(options: argparse.Namespace) -> str | None:
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"
         return None
+    if options.command in ("open", "play", "learn"):
+        return _check_opened(options)
     problem = contradiction(options)
     if problem is None and options.command == "capture":
         problem = capturing.contradiction(options)
+    if problem is None and options.command in ("run", "record"):
+        problem = recordings.record_contradiction(options)
     if problem is not None:
         return problem
     if options.command == "run" and not has_terminal():
         return "the screens need a terminal for input and output; without one: ringscope snapshot --json"
     if options.command in ("snapshot", "watch") and not options.json:
         return f"{options.command} prints JSON: say ringscope {options.command} --json"
+    return None
+
+
+def _check_opened(options: argparse.Namespace) -> str | None:
+    """The same for the commands that open a file or a lesson in the screens."""
+    if options.command == "learn":  # it looks for a terminal itself, once it knows the lesson
+        return (
+            "--half is for --file: name the file that holds it" if options.half and not options.file else None
+        )
+    if options.command == "open":
+        if (problem := recordings.open_contradiction(options)) is not None:
+            return problem
+        screens, instead = recordings.on_screen(options), "--json"
+    else:
+        screens, instead = not (options.check or options.json), "--check"
+    if screens and not has_terminal():
+        words = "the screens need a terminal for input and output; without one: ringscope"
+        return f"{words} {options.command} {instead}"
     return None
 
 
@@ -255,6 +340,10 @@ def _hold_streams() -> bool:
 
 def _prints(options: argparse.Namespace) -> bool:
     """Whether a command is of no use without standard output."""
+    if options.command == "open":
+        return recordings.prints(options)
+    if options.command == "play":
+        return bool(options.json)
     return options.command in ("snapshot", "watch", "dissect") or getattr(options, "write", None) == "-"
 
 

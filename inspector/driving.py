@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dataplane.records import Kind, Role, Side
-from dataplane.snapshot import Snapshot
-from dataplane.source import START, Control, TraceLevel
-from inspector.journey import sentence
+from dataplane.source import Control, TraceLevel
+from inspector import stepped
 from inspector.numbers import count
 from inspector.session import Session
 
 _LADDER = tuple(m * 10**e for e in range(8) for m in (1, 2, 5))
-_QUIET = {Kind.WAIT, Kind.WAKE, Kind.FREEZE, Kind.RUN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,49 +40,25 @@ def toggle(session: Session) -> Said:
         control.run()
         return Said("running", "used")
     control.freeze()
-    return Said("frozen: z runs it again, s takes one step", "past")
-
-
-def turn(snapshot: Snapshot, last: Side) -> Side:
-    """The side that has something to do: the device before what is sent, the driver before what is used.
-
-    Where both have or neither has, it is the one that did not move last.
-    """
-    queues = snapshot.queues
-    device = any(q.published > q.seen for q in queues if q.role is not Role.RECEIVE) or any(
-        q.device is not None and (q.device.holding or q.device.unflushed) for q in queues
-    )
-    driver = any(q.used > q.collected or (q.driver is not None and q.driver.added) for q in queues)
-    if device == driver:
-        return Side.DEVICE if last is Side.DRIVER else Side.DRIVER
-    return Side.DEVICE if device else Side.DRIVER
+    return Said("frozen: z runs it again, s takes one step, S says how", "past")
 
 
 def step(session: Session) -> Said:
-    """One operation of the side whose turn it is, or of the other one where that side has nothing to do."""
+    """One step of a frozen pair, as chosen (`inspector.stepped`); in words what it did."""
     control = _control(session)
     if not control.frozen:
         return Said("steps are for a frozen pair: z freezes it", "flux")
-    source = session.source
-    before = source.events(session.step_cursor or START)
-    first = turn(source.snapshot(()), session.step_side)
-    why = ""
-    for side in (first, Side.DEVICE if first is Side.DRIVER else Side.DRIVER):
-        stepped = control.step(side, "operation", 1)
-        if stepped.taken:
-            session.step_side = side
-            events = source.events(before.cursor)
-            session.step_cursor = events.cursor
-            told = [row for row in events.rows if row["kind"] not in _QUIET] or list(events.rows)
-            if not told:
-                off = source.snapshot(()).logs.trace_level == "off"
-                hint = "; t turns tracing on, which tells what it did" if off else ""
-                return Said(f"the {side.name.lower()} took a step{hint}")
-            words = [sentence(row, session.queue_name(int(row["queue"]))) for row in told[:3]]
-            more = f" · and {len(told) - 3} more" if len(told) > 3 else ""
-            return Said(" · ".join(words) + more, side.name.lower())
-        why = why or stepped.why
-    return Said(f"no side has anything to do{': ' + why if why else ''}", "muted")
+    step, told = stepped.of(session).step(stepped.shapes_of(session))
+    if step.breaks:
+        names = ", ".join(f"{number}" for number in step.breaks)
+        return Said(f"breakpoint {names} · {told.main.brief if told.main else 'reached'}", "flux")
+    if not step.moved:
+        return Said(f"no side has anything to do ({stepped.how(stepped.of(session).plan)})", "muted")
+    if told.main is None:
+        off = session.source.snapshot(()).logs.trace_level == "off"
+        hint = "; t turns tracing on, which tells what it did" if off else ""
+        return Said(f"the {step.sides[-1].name.lower()} took a step{hint}")
+    return Said(told.main.brief + (f" · {step.why}" if step.why else ""), told.main.who)
 
 
 def change_rate(session: Session, way: int) -> Said:

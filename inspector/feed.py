@@ -56,9 +56,9 @@ class Feed:
                 tick = self._session.pull()
             except Exception as error:
                 if not self._stop.is_set():
-                    self._target.post_message(FeedFailed(one_line(error)))
+                    self._target.post_message(FeedFailed(one_line(error), self._session))
                 return
-            self._target.post_message(Ticked(tick))
+            self._target.post_message(Ticked(tick, self._session))
             now = time.monotonic()
             due = max(due + 1 / self.hertz, now)
             if self._wake.wait(due - now):

@@ -7,6 +7,10 @@ from textual.binding import Binding, BindingType
 _SCREENS = Binding.Group("screens", compact=True)
 _QUEUE = Binding.Group("queue", compact=True)
 _RATE = Binding.Group("traffic", compact=True)
+_EVENT = Binding.Group("event", compact=True)
+_OPERATION = Binding.Group("operation", compact=True)
+_PACKET = Binding.Group("packet", compact=True)
+_SECOND = Binding.Group("second", compact=True)
 
 
 def _key(
@@ -23,12 +27,43 @@ def _key(
     return Binding(key, action, description, id=id, tooltip=tooltip, key_display=sign, group=group, show=show)
 
 
+def _travel(
+    unit: str, keys: tuple[str, str], signs: str, group: Binding.Group, back: str, on: str, show: bool = False
+) -> list[BindingType]:
+    """One unit back and one on."""
+    return [
+        _key(f"past.{unit}.back", keys[0], f"travel('{unit}', -1)", f"{unit} back", back,
+             sign=signs[0], group=group, show=show),
+        _key(f"past.{unit}.on", keys[1], f"travel('{unit}', 1)", f"{unit} on", on,
+             sign=signs[1], group=group, show=show),
+    ]  # fmt: skip
+
+
 BINDINGS: list[BindingType] = [
     _key("view.rings", "1", "view('rings')", "rings", "The rings of every queue", group=_SCREENS),
     _key("view.packets", "2", "view('packets')", "packets", "What went through them", group=_SCREENS),
+    _key("view.history", "3", "view('history')", "history", "What happened, and when", group=_SCREENS),
+    _key("view.lesson", "5", "view('lesson')", "lessons", "Learn how rings work, on a pair of your own",
+         group=_SCREENS),
     _key("pause", "space", "pause", "pause", "Hold the picture; the pair goes on"),
     _key("freeze", "z", "freeze", "freeze", "Stop the pair where it is, or let it run again"),
-    _key("step", "s", "step", "step", "While frozen: one operation of the side whose turn it is"),
+    _key("step", "s", "step", "step", "While frozen: one step, as chosen with S"),
+    _key("step.how", "S", "open('stepping')", "how to step", "What a step is, and which side takes it",
+         show=False),
+    _key("breaks", "B", "open('breakpoints')", "breakpoints", "Where the pair stops by itself", show=False),
+    *_travel("event", ("comma", "full_stop"), ",.", _EVENT, "Look at the moment one event before",
+             "Look at the moment one event later", show=True),
+    _key("past.live", "0", "live", "back to live", "Leave the past: everything is shown as it is now"),
+    *_travel("operation", ("less_than_sign", "greater_than_sign"), "<>", _OPERATION,
+             "Back to the operation before, past its stores", "On to the next operation"),
+    *_travel("packet", ("left_parenthesis", "right_parenthesis"), "()", _PACKET,
+             "Back to where a buffer was used before", "On to where the next buffer is used"),
+    *_travel("second", ("left_curly_bracket", "right_curly_bracket"), "{}", _SECOND,
+             "One second back", "One second on"),
+    _key("past.written", "W", "written", "who wrote it",
+         "When the chosen slot was last written, and by whom; again: the time before", show=False),
+    _key("life", "L", "open('life')", "life", "The life of the chosen buffer: who did what, and when",
+         show=False),
     _key(
         "queue.previous",
         "left_square_bracket",
@@ -70,6 +105,6 @@ BINDINGS: list[BindingType] = [
     _key("write", "w", "write", "write", "Write packets to a pcapng or pcap file"),
     _key("copy", "y", "copy", "copy", "Copy what is selected to the clipboard", show=False),
     _key("trace", "t", "trace", "trace level", "How much of what happens is journaled", show=False),
-    _key("help", "question_mark", "help", "help", "What the signs mean, and every key", sign="?"),
+    _key("help", "question_mark", "open('help')", "help", "What the signs mean, and every key", sign="?"),
     _key("quit", "q", "quit", "quit", "Leave; the terminal is as it was"),
-]
+]  # fmt: skip

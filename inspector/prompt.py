@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from inspector.sanitise import clean
+from inspector.widgets.filling import Words
 
 
 class Prompt(ModalScreen[str | None]):
@@ -44,8 +45,24 @@ class Prompt(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Container(id="prompt") as box:
             box.border_title = self._question
-            box.border_subtitle = clean(self._hint)
+            box.styles.height = "auto"
             yield Input(self._value, select_on_focus=False)
+            yield Words(id="wrong", ground="surface")
+
+    def on_mount(self) -> None:
+        self._say("")
+
+    def on_resize(self) -> None:
+        self._say(self._wrong(self.query_one(Input).value))
+
+    def _say(self, wrong: str) -> None:
+        """The hint on the border, or what is wrong: below the line where the border has no room for it."""
+        box = self.query_one("#prompt")
+        box.set_class(bool(wrong), "-wrong")
+        text = f"! {wrong}" if wrong else clean(self._hint)
+        fits = len(text) <= max(self.size.width - 8, 16)
+        box.border_subtitle = (text if fits else "" if wrong else "enter go · esc back").replace("[", r"\[")
+        self.query_one(Words).put("" if fits or not wrong else text, "fault")
 
     def _wrong(self, text: str) -> str:
         """One line that says why the text cannot be used; "" where it can."""
@@ -60,10 +77,7 @@ class Prompt(ModalScreen[str | None]):
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        wrong = self._wrong(event.value)
-        box = self.query_one("#prompt")
-        box.set_class(bool(wrong), "-wrong")
-        box.border_subtitle = (f"! {wrong}" if wrong else clean(self._hint)).replace("[", r"\[")
+        self._say(self._wrong(event.value))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

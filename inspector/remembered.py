@@ -1,4 +1,4 @@
-"""What is kept from one run to the next: filters and searches typed, columns chosen.
+"""What is kept from one run to the next: filters and searches typed, columns chosen, lessons done.
 
 One small JSON file in the user's state folder, replaced as a whole. A file that is damaged, foreign or
 unwritable costs the memory, never the run; what is read back is bounded and checked like any input.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,18 +18,36 @@ History = Literal["filters", "captures", "searches"]
 
 _LINES = 100  #: of one history
 _LENGTH = 10_000  #: characters of one line
+_PAGES = 1000  #: of a lesson
 _SIZE = 4 << 20  #: bytes of a file that is read at all
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a reader is in a lesson: the page, counted from 0, and whether all of it was done once."""
+
+    page: int = 0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Remembered:
-    """`filters`, `captures` and `searches` have the newest line last. Empty `columns`: those that fit."""
+    """`filters`, `captures` and `searches` have the newest line last. Empty `columns`: those that fit.
+
+    `lessons` has those that were begun, by name.
+    """
 
     filters: tuple[str, ...] = ()
     captures: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     time_format: str = ""
+    lessons: Mapping[str, Progress] = field(default_factory=dict)
+
+    def with_lesson(self, name: str, now: Progress) -> Remembered:
+        """The same with a lesson at this page; what was done once stays done."""
+        done = now.done or self.lessons.get(name, Progress()).done
+        return replace(self, lessons={**self.lessons, name: Progress(now.page, done)})
 
     def with_line(self, history: History, line: str) -> Remembered:
         """The same with a line at the end of a history; a line is in it once."""
@@ -64,9 +83,22 @@ def load() -> Remembered:
         value = found.get(one.name)
         if one.name == "time_format":
             known[one.name] = value if isinstance(value, str) and len(value) < 100 else ""
+        elif one.name == "lessons":
+            known[one.name] = _lessons(value)
         elif isinstance(value, list):
             known[one.name] = tuple(text for text in value if _is_line(text))[-_LINES:]
     return Remembered(**known)
+
+
+def _lessons(value: object) -> dict[str, Progress]:
+    """What a file says of lessons, as far as it can be."""
+    found: dict[str, Progress] = {}
+    for name, one in value.items() if isinstance(value, dict) else ():
+        if isinstance(one, dict) and _is_line(name) and len(found) < _LINES:
+            page: Any = one.get("page")
+            sound = isinstance(page, int) and not isinstance(page, bool) and 0 <= page <= _PAGES
+            found[name] = Progress(int(page) if sound else 0, one.get("done") is True)
+    return found
 
 
 def _is_line(text: object) -> bool:

@@ -2,7 +2,8 @@
 
 Free of any toolkit, so that headless output is a loop over the same object. Rings and frames meet
 only here: a frame's origin is (queue, publication count of its first buffer), and `frame_of_slot`
-and `slot_of_frame` lead from one to the other.
+and `slot_of_frame` lead from one to the other. So do now and then: `cursor` is the event of the past
+after which everything is shown, and `moment` makes of it what a reading is.
 """
 
 from __future__ import annotations
@@ -10,229 +11,131 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from capture import frame as kept
 from capture.bpf import Program
-from capture.store import Block, FrameStore
-from dataplane.records import Side
+from capture.store import FrameStore
+from dataplane import features as f
+from dataplane.explain import plain
+from dataplane.history import History
+from dataplane.keyframe import QueueShape
 from dataplane.snapshot import AnyQueue, Snapshot
-from dataplane.source import START, Cursor, Events, Frames, RingSource
-from inspector.journey import Journal, Stage
-from inspector.stages import KEEP, Mask, Stages
+from dataplane.source import START, Cursor, RingSource
+from inspector.keeping import Keeping, records
+from inspector.meters import Meter, Meters
+from inspector.past import Past
+from inspector.tick import Selection, Tick
 
-_WINDOW = 1_000_000_000  #: ns that a rate looks back over
-_SAMPLE = 500_000_000  #: ns between two samples of a meter's history
-_SAMPLES = 60
-_BATCHES = 8  #: batches of frames that one reading takes at most
-_SMALL = 1 << 20  #: bytes; a batch smaller than this was the last
-_PATIENCE = 1.0  #: seconds of a running source after which a stage that is missing stays missing
+__all__ = ["HISTORY_BYTES", "Meter", "Selection", "Session", "Tick", "records"]
 
+HISTORY_BYTES = 64 << 20  #: of events, before the oldest go
+_ANCHOR_EVERY = 1 << 18  #: events after which the rings of a resting source are taken whole once more
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What every widget highlights."""
-
-    queue: int = 0
-    slot: int | None = None  #: descriptor slot
-    event: int | None = None  #: event number
-    frame: int | None = None  #: number of a frame in the store
-
-
-@dataclass(frozen=True, slots=True)
-class Meter:
-    """Rates of one queue over the last second (or as much of it as was seen), from the engine's clock.
-
-    `history` has up to 60 samples of buffers a second, one every half second, oldest first.
-    """
-
-    frames_per_s: float = 0.0
-    bytes_per_s: float = 0.0
-    buffers_per_s: float = 0.0
-    kicks_per_s: float = 0.0
-    calls_per_s: float = 0.0
-    history: tuple[float, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """One reading of the source."""
-
-    snapshot: Snapshot
-    previous: Snapshot | None  #: the one before: what changed glows
-    meters: Mapping[int, Meter]  #: by queue index
-    events: Events  #: new since the last reading
-    frames_added: int
-    frames_lost: int  #: overwritten before they were read, since the session began
-    frames_lost_now: int  #: the same, since the last reading
-    frames_filtered: int  #: that the capture filter did not match, since the source began
-    hertz: float  #: readings a second, measured
-    missed: int  #: readings that no screen saw, since the session began
-
-
-@dataclass(slots=True)
-class _Gauge:
-    """What a meter remembers of one queue."""
-
-    generation: int
-    samples: deque[tuple[int, tuple[int, ...]]]  #: (time, frames, bytes, buffers, kicks, calls)
-    history: deque[float]
-    sampled: int
-    at_sample: int
+#: Called after every reading, on the thread that reads: a line for the foot and its style, or None.
+Watch = Callable[["Session", Tick], tuple[str, str] | None]
 
 
 class Session:
-    """A source being looked at. `pull` may run on one thread while another selects.
+    """A source being looked at. `pull` may run on one thread while another selects or looks back.
 
-    `budget_bytes` bounds the frames kept. The source is closed by `close` only if `owns` is set.
+    `budget_bytes` bounds the frames kept, `history_bytes` the events; a source that has a `history` of its
+    own, such as a recording, lends it. The source is closed by `close` only if `owns` is set.
     """
 
-    def __init__(self, source: RingSource, *, budget_bytes: int = 256 << 20, owns: bool = False) -> None:
+    def __init__(
+        self,
+        source: RingSource,
+        *,
+        budget_bytes: int = 256 << 20,
+        history_bytes: int = HISTORY_BYTES,
+        owns: bool = False,
+    ) -> None:
         self.source = source
-        self.frames = FrameStore(budget_bytes)
-        self.journal = Journal()
-        self.settled = 0  #: up to this frame number the stages are final
+        self.keeping = Keeping(source, budget_bytes)
+        lent = getattr(source, "history", None)
+        self.lent = isinstance(lent, History)  #: whether the source has the past itself
+        self.history: History = lent if isinstance(lent, History) else History(history_bytes)
+        self.budget_bytes, self.history_bytes = budget_bytes, history_bytes
         self.selection = Selection()
         self.paused = False
         self.tick: Tick | None = None
+        self.past: Tick | None = None  #: the moment that is looked at, None: live
         self.whole: frozenset[int] | None = frozenset({0})
+        self.badges: dict[str, tuple[str, str]] = {}  #: pieces of every screen's first line, by who says them
+        self.watches: list[Watch] = []
+        self.told: deque[tuple[str, str]] = deque(maxlen=8)  #: what the watches said, not yet shown
         self._owns = owns
         self._lock = threading.Lock()
         self._events: Cursor = START
-        self._logged: Cursor = START
-        self._gauges: dict[int, _Gauge] = {}
+        self._meters = Meters()
+        self._moments = Past(self.history, self._meters)
+        self._anchored = -1  #: number of the newest keyframe that the history has
+        self._shapes: tuple[QueueShape, ...] = ()
         self._pulls: deque[float] = deque(maxlen=256)
         self._pulled = 0
         self._shown = 0
-        self._lost = 0
-        self._filter: Program | None = None
-        self._stages = Stages()
-        self._looked = 0  #: frames up to this number were looked for in the events once
-        self._ran = 0.0  #: seconds that the source was seen running
-        self._ages: deque[tuple[float, int]] = deque()  #: (seconds run, newest frame) of each reading
-        self._ran_at: float | None = None  #: when it was seen running last
         self._picture: Tick | None = None
-        self.step_side = Side.DEVICE
-        self.step_cursor: Cursor | None = None
+
+    # reading
 
     def pull(self) -> Tick:
         """Read the source once. Whatever the source raises passes through."""
         with self._lock:
             snapshot = self.source.snapshot(self.whole)
-            lost = self._lost
-            added = self._take_frames()
+            lost = self.keeping.lost
+            added = self.keeping.take()
             events = self.source.events(self._events)  # after the frames: what became of them is there too
             self._events = events.cursor
-            self.journal.add(events.rows)
-            self._stages.add(events.rows, events.lost)
-            self._settle(snapshot, time.monotonic())
+            self.keeping.learn(events.rows, events.lost)
+            if not self.lent:
+                self.history.append(events.rows, events.lost)
+                self._anchor(snapshot)
+            self.keeping.settle(snapshot, time.monotonic())
             before = self.tick
             self._pulled += 1
             tick = Tick(
                 snapshot=snapshot,
                 previous=before.snapshot if before else None,
-                meters={queue.index: self._measure(queue, snapshot.time) for queue in snapshot.queues},
+                meters=self._measured(snapshot),
                 events=events,
                 frames_added=added,
-                frames_lost=self._lost,
-                frames_lost_now=self._lost - lost,
+                frames_lost=self.keeping.lost,
+                frames_lost_now=self.keeping.lost - lost,
                 frames_filtered=snapshot.logs.frames_filtered,
                 hertz=self._hertz(time.monotonic()),
                 missed=max(self._pulled - self._shown - 1, 0),
             )
             self.tick = tick
-            return tick
+        for watch in tuple(self.watches):
+            if (said := watch(self, tick)) is not None:
+                self.told.append(said)
+        return tick
 
-    def _take_frames(self) -> int:
-        """Keep what was logged since; a source gives a batch at a time. The number of frames."""
-        added = 0
-        for _ in range(_BATCHES):
-            frames = self.source.frames(self._logged)
-            self._logged = frames.cursor
-            self._lost += frames.lost
-            if not len(frames.rows):
-                break
-            self.frames.append(records(frames), frames.data, frames.offsets)
-            added += len(frames.rows)
-            if len(frames.data) < _SMALL:
-                break
-        return added
+    def _measured(self, snapshot: Snapshot) -> Mapping[int, Meter]:
+        """Rates by what was read so far; of a recording, whose clock rests, by what it holds."""
+        if not self.lent:
+            return {queue.index: self._meters.measure(queue, snapshot.time) for queue in snapshot.queues}
+        if self.tick is not None and self.tick.snapshot.number == snapshot.number:
+            return self.tick.meters
+        return {queue.index: self._moments.meter(queue, snapshot.time) for queue in snapshot.queues}
 
-    def _settle(self, snapshot: Snapshot, now: float) -> None:
-        """Fill in what became of the frames that are not final yet, and say up to which they are.
+    def _anchor(self, snapshot: Snapshot) -> None:
+        """Give the history the exact images that the source has: memory is known from them on.
 
-        A frame is final when it was collected, or when the source has run for a second since it was read, or
-        when 65,536 came after it. While the source is frozen nothing grows old.
+        A source at rest makes one at every question, so it is asked only where the history needs one.
         """
-        last = self.frames.last
-        if snapshot.state == "running":
-            self._ran += now - self._ran_at if self._ran_at is not None else 0.0
-        self._ran_at = now if snapshot.state == "running" else None
-        if self.settled >= last:
-            self._ages.clear()
-            return
-        self._ages.append((self._ran, last))
-        aged = last - KEEP if snapshot.state in ("running", "frozen") else last
-        while self._ages and self._ran - self._ages[0][0] >= _PATIENCE:
-            aged = max(aged, self._ages.popleft()[1])
-        settled, open_yet = self.settled, False
-        for block in self.frames.blocks(self.settled + 1, last + 1):
-            first, final = self._look(block)
-            if not open_yet:
-                waiting = np.flatnonzero(~final[max(aged + 1 - first, 0) :])
-                open_yet = len(waiting) > 0
-                at = max(aged + 1 - first, 0) + int(waiting[0]) if open_yet else len(final)
-                settled = first + at - 1
-        self.settled = settled
-        self._looked = last
-
-    def _look(self, block: Block) -> tuple[int, Mask]:
-        """Fill in the stages of a block: the number of its first frame, and which frames are final."""
-        rows = block.rows
-        made, passed = self._stages.of(
-            rows["origin_queue"], rows["origin_position"], rows["buffers"], rows["time"]
-        )
-        first = int(rows["number"][0])
-        again = min(max(self._looked + 1 - first, 0), len(rows))  # so many were looked for before
-        if again:
-            for name in ("available", "used", "collected", "notices"):
-                known = made[name][:again]
-                np.copyto(known, block.stages[name][:again], where=known == 0)
-        self.frames.set_stages(first, made)
-        notices: Any = made["notices"]
-        final = passed & (notices >= kept.CALL_SENT)
-        final[:again] |= passed[:again]
-        return first, final
-
-    @property
-    def capture_filter(self) -> Program | None:
-        """What the frame log takes; None: every frame."""
-        return self._filter
-
-    def set_capture_filter(self, program: Program | None) -> None:
-        """From the source's next frame on only what matches is logged; None: every frame.
-
-        RuntimeError where the source's frame log is not ours to filter; ValueError for an unsound program.
-        """
-        logs = self.source.snapshot(()).logs
-        self._log(logs.frames_on, logs.frame_sample, program)
-        self._filter = program
-
-    def log_frames(self, on: bool) -> None:
-        """Log frames, or only count them; filter and sampling stay as they are."""
-        self._log(on, self.source.snapshot(()).logs.frame_sample, self._filter)
-
-    def _log(self, on: bool, sample: int, program: Program | None) -> None:
-        control = self.source.control
-        if control is None:
-            raise RuntimeError(
-                f"what {self.source.identity.name} logs cannot be chosen: no side of it is ours"
-            )
-        control.log_frames(on, sample, program.instructions if program else None)
+        if snapshot.state != "running" and self._anchored >= 0:
+            exact = self.history.reach.exact
+            known = bool(exact) and exact[-1][1] >= snapshot.number
+            if known and snapshot.number - self._anchored < _ANCHOR_EVERY:
+                return
+        keyframe = self.source.keyframe(self._anchored + 1)
+        if keyframe is not None:
+            self._anchored, self._shapes = keyframe.number, keyframe.shapes
+            self.history.anchor(keyframe)
 
     def showed(self, tick: Tick) -> None:
         """A reading has reached the screen; while the view is paused the one shown stays."""
@@ -242,6 +145,112 @@ class Session:
         if not self.paused:
             self._picture = tick
 
+    def _hertz(self, now: float) -> float:
+        pulls = self._pulls
+        pulls.append(now)
+        while len(pulls) > 2 and pulls[0] < now - 2:
+            pulls.popleft()
+        span = now - pulls[0]
+        return (len(pulls) - 1) / span if span > 0 else 0.0
+
+    def close(self) -> None:
+        """Let go of the source; close it if it is ours."""
+        if self._owns:
+            self.source.close()
+
+    # looking back
+
+    @property
+    def cursor(self) -> int | None:
+        """The event of the past after which everything is shown; None: live."""
+        return self.past.cursor if self.past is not None else None
+
+    @property
+    def shown(self) -> Tick | None:
+        """What the screens show: a moment of the past, the picture held, or the newest reading."""
+        if self.past is not None:
+            return self.past
+        return self._picture if self.paused and self._picture else self.tick
+
+    def moment(self, number: int, whole: Collection[int] | None = None) -> Tick:
+        """The moment after event `number` as a reading; rows of the queues in `whole`, None: as live.
+
+        LookupError with one line where the history does not reach there. Any thread may ask.
+        """
+        if self.tick is None:
+            raise LookupError("nothing has been read yet")
+        return self._moments.tick(number, self.whole if whole is None else whole, self.tick)
+
+    def visit(self, number: int | None) -> Tick | None:
+        """Show the moment after event `number`, or go back to live (None). Errors as `moment`."""
+        self.past = self.moment(number) if number is not None else None
+        return self.past
+
+    @property
+    def cursor_frame(self) -> int | None:
+        """The newest frame that was logged by the moment shown; None: live."""
+        return self.frame_at(self.past.snapshot.time) if self.past is not None else None
+
+    def frame_at(self, time: int) -> int:
+        """The newest frame logged up to `time`, ns since the epoch; one before the first where none was."""
+        return self.keeping.newest_at(time)
+
+    def memory(self, address: int, length: int) -> bytes:
+        """Guest memory at the moment shown; LookupError where it is not known."""
+        cursor = self.cursor
+        if cursor is None:
+            return self.source.memory(address, length)
+        return self.history.memory(cursor, address, length)
+
+    @property
+    def shapes(self) -> tuple[QueueShape, ...]:
+        """What of each queue stays the same, addresses above all; empty before the first reading."""
+        if not self._shapes:
+            told = getattr(self.source, "shapes", None)
+            if callable(told):
+                self._shapes = tuple(told())
+            elif (keyframe := self.source.keyframe()) is not None:
+                self._shapes = keyframe.shapes
+        return self._shapes or (shapes_of(self.tick.snapshot) if self.tick is not None else ())
+
+    def shape(self, queue: int) -> QueueShape | None:
+        """The one of a queue."""
+        return next((shape for shape in self.shapes if shape.index == queue), None)
+
+    def words(self, row: np.void) -> str:
+        """An event in one sentence."""
+        return plain(row, self.shapes)
+
+    # frames
+
+    @property
+    def frames(self) -> FrameStore:
+        """The frames kept."""
+        return self.keeping.frames
+
+    @property
+    def settled(self) -> int:
+        """Up to this frame number nothing more will be learnt of what became of its buffer."""
+        return self.keeping.settled
+
+    @property
+    def capture_filter(self) -> Program | None:
+        """What the frame log takes; None: every frame."""
+        return self.keeping.program
+
+    def set_capture_filter(self, program: Program | None) -> None:
+        """From the source's next frame on only what matches is logged; None: every frame.
+
+        RuntimeError where the source's frame log is not ours to filter; ValueError for an unsound program.
+        """
+        self.keeping.set_program(program)
+
+    def log_frames(self, on: bool) -> None:
+        """Log frames, or only count them; filter and sampling stay as they are."""
+        self.keeping.log(on)
+
+    # what is selected, and what belongs together
+
     def select(self, **changes: int | None) -> Selection:
         """Change what is selected; the rows of the selected queue are read from now on."""
         self.selection = replace(self.selection, **changes)  # type: ignore[arg-type]
@@ -250,14 +259,14 @@ class Session:
         return self.selection
 
     def frame_of_slot(self, queue: int, slot: int) -> int | None:
-        """The number of the frame whose buffer stands in a slot now, None where no kept frame does."""
+        """The number of the frame whose buffer stands in a slot, None where no kept frame does."""
         held = self._rows(queue)
         if held is None or not 0 <= slot < len(held.buffer) or held.buffer[slot] < 0:
             return None
         return self.frames.by_origin(queue, int(held.buffer[slot]))
 
     def slot_of_frame(self, frame: int) -> tuple[int, int, bool] | None:
-        """(queue, head slot, whether its buffer still stands there) of a frame; None if it is not kept."""
+        """(queue, head slot, whether its buffer stands there) of a frame; None if it is not kept."""
         try:
             row = self.frames.frame(frame)
         except LookupError:
@@ -267,10 +276,6 @@ class Session:
         there = held is not None and row.head < len(held.buffer) and int(held.buffer[row.head]) == position
         return queue, row.head, there
 
-    def journey(self, frame: kept.Frame) -> tuple[Stage, ...]:
-        """When each side did what to the buffer of a frame, as far as the journal still knows."""
-        return self.journal.of(*frame.origin)
-
     def queue_name(self, index: int) -> str:
         """The name of a queue, such as "tx0"."""
         if self.tick is not None:
@@ -279,72 +284,42 @@ class Session:
                     return queue.name
         return f"q{index}"
 
-    def close(self) -> None:
-        """Let go of the source; close it if it is ours."""
-        if self._owns:
-            self.source.close()
-
     def _rows(self, queue: int) -> AnyQueue | None:
-        """A queue with its rows: from the last reading, or read now."""
-        tick = self._picture if self.paused and self._picture else self.tick
+        """A queue with its rows at the moment shown: from the picture, or looked up now."""
+        tick = self.shown
         try:
             if tick is not None:
                 known = tick.snapshot.queue(queue)
                 if len(known.buffer):
                     return known
+            if tick is not None and tick.cursor is not None:
+                return self.history.at(tick.cursor, {queue}).queue(queue)
             return self.source.snapshot({queue}).queue(queue)
-        except (KeyError, RuntimeError):
+        except (LookupError, RuntimeError):
             return None
 
-    def _hertz(self, now: float) -> float:
-        pulls = self._pulls
-        pulls.append(now)
-        while len(pulls) > 2 and pulls[0] < now - 2:
-            pulls.popleft()
-        span = now - pulls[0]
-        return (len(pulls) - 1) / span if span > 0 else 0.0
 
-    def _measure(self, queue: AnyQueue, now: int) -> Meter:
-        counts = _counts(queue)
-        gauge = self._gauges.get(queue.index)
-        if gauge is None or gauge.generation != queue.generation:
-            gauge = _Gauge(queue.generation, deque(), deque(maxlen=_SAMPLES), now, counts[2])
-            self._gauges[queue.index] = gauge
-        samples = gauge.samples
-        if not samples or now > samples[-1][0]:
-            samples.append((now, counts))
-        while len(samples) > 2 and samples[1][0] <= now - _WINDOW:
-            samples.popleft()
-        if now - gauge.sampled >= _SAMPLE:
-            gauge.history.append((counts[2] - gauge.at_sample) * 1e9 / (now - gauge.sampled))
-            gauge.sampled, gauge.at_sample = now, counts[2]
-        (start, old), (end, new) = samples[0], samples[-1]
-        if end <= start:
-            return Meter(history=tuple(gauge.history))
-        frames, octets, buffers, kicks, calls = (
-            (b - a) * 1e9 / (end - start) for a, b in zip(old, new, strict=True)
+def shapes_of(snapshot: Snapshot) -> tuple[QueueShape, ...]:
+    """The shapes of queues as a snapshot tells them: indirect tables and the first index are not in it."""
+    accepted = snapshot.identity.accepted
+    return tuple(
+        QueueShape(
+            index=queue.index,
+            name=queue.name,
+            role=queue.role,
+            size=queue.size,
+            packed=snapshot.identity.packed,
+            in_order=f.has(accepted, f.F_IN_ORDER),
+            indirect=f.has(accepted, f.F_INDIRECT_DESC),
+            event_idx=f.has(accepted, f.F_EVENT_IDX),
+            enabled=queue.enabled,
+            generation=queue.generation,
+            start_index=0,
+            desc_addr=queue.desc_addr,
+            driver_addr=queue.driver_addr,
+            device_addr=queue.device_addr,
+            tables_addr=0,
+            table_entries=0,
         )
-        return Meter(frames, octets, buffers, kicks, calls, tuple(gauge.history))
-
-
-def _counts(queue: AnyQueue) -> tuple[int, int, int, int, int]:
-    """Frames, bytes, used buffers, kicks and calls so far."""
-    driver, device = queue.driver, queue.device
-    side = driver or device
-    return (
-        side.frames if side else 0,
-        side.bytes if side else 0,
-        queue.used,
-        driver.kick.sent if driver else device.call.received if device else 0,
-        device.call.sent if device else driver.kick.received if driver else 0,
+        for queue in snapshot.queues
     )
-
-
-def records(frames: Frames) -> Any:
-    """Logged frames as rows of the frame store: one interface per queue and direction."""
-    logged = frames.rows
-    rows = kept.records(len(logged))
-    whole = rows.view(np.uint8).reshape(-1, kept.RECORD.itemsize)
-    whole[:, : kept.LOGGED] = np.ascontiguousarray(logged).view(np.uint8).reshape(-1, kept.LOGGED)
-    rows["interface"] = logged["queue"]
-    return rows

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from inspector.packets.list import PacketList
-    from inspector.session import Selection, Tick
+    from inspector.tick import Selection, Tick
 
 
 @runtime_checkable
@@ -14,7 +17,7 @@ class View(Protocol):
     """A screen that shows the source."""
 
     def show(self, tick: Tick) -> None:
-        """A newer reading; not called while the view is paused."""
+        """A newer reading, or a moment of the past (`tick.cursor`); not called while the view is paused."""
 
     def selection_changed(self, selection: Selection) -> None:
         """Something else is selected; highlight it and bring it into view."""
@@ -71,7 +74,42 @@ class Writes(Protocol):
 
 @runtime_checkable
 class Beats(Protocol):
-    """A screen over another one that wants to know of readings."""
+    """A screen that wants to know of readings also where it does not show them: in the past, or over another.
+
+    Not called while the view is paused, unless a moment of the past is shown.
+    """
 
     def beat(self) -> None:
         """There is a newer reading."""
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A screen that has something of its own to say in the help."""
+
+    def explanations(self) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:
+        """(title, lines) for each section; a line is a sign or an example, and what it means."""
+
+
+@runtime_checkable
+class Stays(Protocol):
+    """A screen that stays when the app is given another source."""
+
+    def source_changed(self) -> None:
+        """The app's session is another one."""
+
+
+class Records(Protocol):
+    """What writes a source down while it is looked at."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
+    @property
+    def failed(self) -> str:
+        """Why it ended, in one line; "" while it goes on."""

@@ -31,6 +31,7 @@ from dataplane.snapshot import Snapshot
 from dataplane.source import START, Cursor, Events, Frames, RingSource
 from inspector.app import RingscopeApp
 from inspector.messages import Ticked
+from inspector.screens.life import LifeScreen
 from inspector.screens.packets import PacketsScreen
 
 HERE = Path(__file__).parent
@@ -215,6 +216,23 @@ async def conversations(pilot: Pilot[Any], posed: Posed) -> None:
     await look(pilot, posed)
 
 
+async def life(pilot: Pilot[Any], posed: Posed) -> None:
+    """The buffer of a packet that was sent: each step, and how long the others took."""
+    await _some_traffic(pilot, posed)
+    await pilot.press("slash", *"GET /vring", "enter")
+    await _dissected(pilot)
+    await pilot.press("L")
+    for _ in range(400):
+        await pilot.pause(0.05)
+        screen = pilot.app.screen
+        if isinstance(screen, LifeScreen) and screen.complete:
+            break
+    else:
+        raise RuntimeError("the life was not read in twenty seconds")
+    screen.lifeline.go_to("seen")
+    await look(pilot, posed)
+
+
 async def _viewed(pilot: Pilot[Any], posed: Posed) -> None:
     """Waits for the thread that filters."""
     for _ in range(400):
@@ -244,6 +262,7 @@ PICTURES = (
     Picture("packets-small", (80, 24), lambda: _mix("split"), packets),
     Picture("packets-filter", (200, 60), lambda: _mix("packed"), filtered),
     Picture("conversations", (120, 40), lambda: _mix("split"), conversations),
+    Picture("life", (120, 40), lambda: _mix("split", trace="stores"), life),
 )
 
 

@@ -98,7 +98,7 @@ def tokens(text: str) -> list[Token]:
             opened.pop()
     if opened:
         last = opened[-1]
-        raise FilterError(f"this {last.text} is never closed", last.start, last.stop)
+        raise FilterError(f"this {last.text} is never closed", last.start, last.stop, ended=True)
     return found
 
 
@@ -149,7 +149,7 @@ def blame(text: str, message: str, refused: Callable[[str], bool]) -> FilterErro
             high = middle
     wrong = found[high - 1]
     if high == len(found) and _can_go_on(text, found, refused):
-        return FilterError(f"something is missing after {wrong.text}", wrong.start, len(text))
+        return FilterError(f"something is missing after {wrong.text}", wrong.start, len(text), ended=True)
     if "syntax error" in message:
         after = f" after {found[high - 2].text}" if high > 1 else " at the beginning"
         return FilterError(f"{wrong.text} does not fit{after}", wrong.start, wrong.stop)

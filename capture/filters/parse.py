@@ -161,7 +161,9 @@ def tokens(text: str) -> list[Token]:
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise FilterError(_odd(text, at), at, len(text) if text[at] in "\"'[" else at + 1)
+            opened = text[at] in "\"'["
+            ended = opened or (text[at] in "=|&" and at == len(text) - 1)
+            raise FilterError(_odd(text, at), at, len(text) if opened else at + 1, ended=ended)
         if match.lastgroup != "space":
             made.append(Token(match.lastgroup or "", match[0], at, match.end()))
         at = match.end()
@@ -252,7 +254,8 @@ class _Parser:
                 raise FilterError(message, token.start, token.stop)
         last = groups.pop()
         if last.opened is not None:
-            raise FilterError("this parenthesis is not closed", last.opened.start, last.opened.stop)
+            opened = last.opened
+            raise FilterError("this parenthesis is not closed", opened.start, opened.stop, ended=True)
         return last.step()
 
     def _peek(self) -> Token:
@@ -266,7 +269,8 @@ class _Parser:
     def _need(self, mark: str, why: str) -> Token:
         token = self._take()
         if token.text != mark or token.kind == "text":
-            raise FilterError(f"{why}, not {_shown(token)}", token.start, token.stop)
+            ended = token.kind == "end"
+            raise FilterError(f"{why}, not {_shown(token)}", token.start, token.stop, ended=ended)
         return token
 
     def _relation(self) -> Step:
@@ -351,9 +355,8 @@ class _Parser:
             else:
                 made = Word(token.text, token.start, token.stop)
         else:
-            raise FilterError(
-                f"here a field or a value is needed, not {_shown(token)}", token.start, token.stop
-            )
+            message, ended = f"here a field or a value is needed, not {_shown(token)}", token.kind == "end"
+            raise FilterError(message, token.start, token.stop, ended=ended)
         return self._tail(made)
 
     def _deeper(self, token: Token) -> Operand:

@@ -134,7 +134,7 @@ class Flow:
         notes = 0
         connection = self.connection
         known = connection.first[side]
-        if connection.segment(side, flags, seq, ack):
+        if connection.segment(side, time, flags, seq, ack):
             notes = PORTS_REUSED
             self._restart()
         elif flags & SYN and known is not None:

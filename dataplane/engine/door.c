@@ -94,6 +94,14 @@ void door_perform(struct door *door, void *to, uint64_t value, unsigned width) {
     write_event(door, EV_STORE, door->queue, 0, (uint16_t)width, place, old, value, number);
 }
 
+void door_poke(struct door *door, uint16_t queue, void *to, uint64_t value, unsigned width) {
+    uint64_t old = read_old(to, width);
+    perform(to, value, width);
+    if (armed(door) & ARM_JOURNAL)
+        write_event(door, EV_STORE, queue, 0, (uint16_t)width, memory_address(door->memory, to), old, value,
+                    trace_take_numbers(door->trace, 1));
+}
+
 void door_store(struct door *door, void *to, uint64_t value, unsigned width) {
     bool faulty = armed(door) & ARM_FAULT;
     if (!faulty || !fault_store(door, to, &value, width)) door_perform(door, to, value, width);

@@ -24,15 +24,46 @@ static struct vq *idle_queue(Engine *self, unsigned index) {
     return &pair->queue[index];
 }
 
+/* The queue whose ring memory begins at or before an address and holds it; NULL: that is payload. */
+static struct vq *ring_of(struct pair *pair, uint64_t address) {
+    for (uint32_t i = 0; i < pair->queues; i++) {
+        struct vq *q = &pair->queue[i];
+        uint64_t end = q->drv.tables_address + (q->indirect ? 16ull * TABLE_ENTRIES * q->size : 0);
+        if (q->desc && address >= q->desc_address && address < end) return q;
+    }
+    return NULL;
+}
+
+/* Ring memory is written word by word, as wide as address and length allow, and journaled as the side's; but
+ * not while the sides' own threads write the log. */
+static void poke_ring(struct pair *pair, struct vq *q, unsigned side, uint8_t *to, const uint8_t *from,
+                      uint64_t length) {
+    struct door *door = side ? &pair->device.door : &pair->driver.door;
+    for (uint64_t i = 0; i < length;) {
+        unsigned width = 8;
+        uint64_t value = 0;
+        while ((uintptr_t)(to + i) % width || length - i < width) width /= 2;
+        memcpy(&value, from + i, width);
+        door_poke(door, q->index, to + i, value, width);
+        i += width;
+    }
+}
+
 PyObject *engine_poke(Engine *self, PyObject *args) {
     unsigned long long address;
+    unsigned side = 0;
     Py_buffer from;
     bool ok = false;
-    if (!PyArg_ParseTuple(args, "Ky*", &address, &from)) return NULL;
+    if (!PyArg_ParseTuple(args, "Ky*|I", &address, &from, &side)) return NULL;
     struct pair *pair = open_pair(self);
     if (pair) {
         uint8_t *to = memory_translate(&pair->memory, address, (uint64_t)from.len);
-        for (Py_ssize_t i = 0; to && i < from.len; i++) own8(to + i, ((const uint8_t *)from.buf)[i]);
+        struct vq *q = ring_of(pair, address);
+        bool rests = !flag_get(&pair->running) || (pair_frozen(pair) && gate_wait_parked(&pair->gate, 0));
+        if (to && q && rests)
+            poke_ring(pair, q, side, to, from.buf, (uint64_t)from.len);
+        else
+            for (Py_ssize_t i = 0; to && i < from.len; i++) own8(to + i, ((const uint8_t *)from.buf)[i]);
         ok = to != NULL;
     }
     PyBuffer_Release(&from);

@@ -271,7 +271,7 @@ static bool place_or_wait(struct side *device, struct vq *q, struct hand *hand, 
                           enum reason *reason) {
     while (place_frame(device, q, hand, &p->header, p->data, p->length) == 0) {
         bool alone = !accepted(device->pair, F_NET_MRG_RXBUF) && hand->have > hand->used;
-        if (alone || hand->have - hand->used == SPAN || q->dev.holding >= q->size) {
+        if (alone || hand->have - hand->used == SPAN || q->dev.holding - hand->used >= q->size) {
             *reason = NO_BUFFER; /* more would not help */
             return true;
         }

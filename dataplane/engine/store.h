@@ -168,6 +168,8 @@ static inline void door_batch(struct door *door) {
 /* A word of the side's own changed: told with the event that comes next, whose number it takes. */
 void door_own(struct door *door, uint16_t queue, uint64_t place, uint64_t old, uint64_t new);
 
+/* A store by neither side's thread, told as this side's: while both rest, or run no more. */
+void door_poke(struct door *door, uint16_t queue, void *to, uint64_t value, unsigned width);
 /* The store itself, journaled; at the gate. */
 void door_perform(struct door *door, void *to, uint64_t value, unsigned width);
 void door_fault(struct door *door, uint64_t id, uint16_t kind, uint64_t address, uint64_t value,

@@ -7,17 +7,18 @@ as soon as the image of one moment in it is known.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
+import numpy.typing as npt
 
-from dataplane.chunk import AnyChunk
+from dataplane.chunk import AnyChunk, changes, net
 from dataplane.image import Anchor
-from dataplane.past.tally import Tally, tally
+from dataplane.past.tally import MARKED, STORED, Tally, tally
 from dataplane.records import EVENT, Kind
 from dataplane.snapshot import Array
 
@@ -26,15 +27,34 @@ _LEVELS = frozenset((Kind.FREEZE, Kind.RUN, Kind.LEVEL))
 NOTHING: Array = np.zeros(0, EVENT)
 
 
+class Tail:
+    """The newest rows, not a chunk yet."""
+
+    def __init__(self, rows: Array) -> None:
+        self.rows = rows
+        self.first, self.last = int(rows["number"][0]), int(rows["number"][-1])
+        self.first_time, self.last_time = int(rows["time"][0]), int(rows["time"][-1])
+        self.count = len(rows)
+        self.kinds = None
+
+    @cached_property
+    def effect(self) -> Array:
+        return net(changes(self.rows))
+
+
 class Piece:
-    """A chunk in a history. `gap`: something is missing before it. `serial` goes up by one from piece to piece."""
+    """A chunk in a history. `gap`: something is missing before it; `serial` goes up by one a piece.
 
-    __slots__ = ("_tally", "chunk", "first", "first_time", "gap", "last", "last_time", "serial")
+    One that is not `sealed` still grows: the next reel has a longer one in its place.
+    """
 
-    def __init__(self, chunk: AnyChunk, serial: int, gap: bool) -> None:
+    __slots__ = ("_tally", "chunk", "first", "first_time", "gap", "last", "last_time", "sealed", "serial")
+
+    def __init__(self, chunk: AnyChunk, serial: int, gap: bool, sealed: bool = True) -> None:
         self.chunk = chunk
         self.serial = serial
         self.gap = gap
+        self.sealed = sealed
         self.first, self.last = chunk.first, chunk.last
         self.first_time, self.last_time = chunk.first_time, chunk.last_time
         self._tally: Tally | None = None
@@ -50,6 +70,21 @@ class Piece:
         if made is None:
             made = self._tally = tally(self.chunk.rows)
         return made
+
+    @property
+    def marks(self) -> Array:
+        """Its events of the kinds that concern everything."""
+        return self.tally.marks if self._has(MARKED) else NOTHING
+
+    @property
+    def stores(self) -> bool:
+        """Whether it has rows that only trace level stores tells."""
+        return self._has(STORED) and (self.chunk.kinds is not None or self.tally.stores)
+
+    def _has(self, kinds: Sequence[Kind]) -> bool:
+        """Whether it has, or may have, events of these kinds."""
+        counts = self.chunk.kinds
+        return counts is None or any(kind < len(counts) and counts[kind] for kind in kinds)
 
     @property
     def tallied(self) -> bool:
@@ -106,7 +141,9 @@ class Reel:
         if 0 <= at < len(self.pieces) - 1:
             before, after = self.pieces[at].last, self.pieces[at + 1].first
             raise LookupError(f"events {before + 1:,} to {after - 1:,} are missing: the log was overwritten")
-        raise LookupError(f"event {number:,} is beyond the journal, which has {self.first:,} to {self.last:,}")
+        raise LookupError(
+            f"event {number:,} is beyond the journal, which has {self.first:,} to {self.last:,}"
+        )
 
     def before(self, number: int) -> int:
         """How many pieces begin at this event or before it."""
@@ -132,6 +169,13 @@ class Reel:
             if len(rows):
                 yield rows
 
+    @cached_property
+    def totals(self) -> npt.NDArray[np.int64]:
+        """What the pieces before each hold, by column of their grids."""
+        held = np.array([piece.tally.grid[-1] for piece in self.pieces], np.int64).reshape(-1, 4)
+        totals: npt.NDArray[np.int64] = np.concatenate([np.zeros((1, 4), np.int64), held.cumsum(axis=0)])
+        return totals
+
     # ---- time -------------------------------------------------------------------------------------------
 
     def time_of(self, number: int) -> int:
@@ -146,6 +190,16 @@ class Reel:
         self.index(number)
         raise LookupError(f"event {number:,} is not in the journal")
 
+    def time_upto(self, number: int) -> int:
+        """The time of the last event up to this one, or of the first."""
+        at = self.before(number) - 1
+        if at < 0:
+            return self.pieces[0].first_time if self.pieces else 0
+        piece = self.pieces[at]
+        if number >= piece.last:
+            return piece.last_time
+        return int(piece.rows["time"][max(piece.upto(number) - 1, 0)])
+
     def number_at(self, time: int) -> int:
         """The last event at or before a time; the first event where all are later."""
         for at in range(bisect_right(self.first_times, time) - 1, -1, -1):
@@ -158,28 +212,69 @@ class Reel:
                 return int(rows["number"][found[-1]])
         return self.first
 
+    # ---- what concerns everything -----------------------------------------------------------------------
+
+    @cached_property
+    def marks(self) -> tuple[np.void, ...]:
+        """The events of the kinds that a tally marks, in order."""
+        return tuple(mark for piece in self.pieces for mark in piece.marks)
+
+    @cached_property
+    def _mark_numbers(self) -> list[int]:
+        return [int(mark["number"]) for mark in self.marks]
+
+    def mark(self, number: int, *kinds: Kind) -> np.void | None:
+        """The last event of these kinds up to `number`."""
+        for at in range(bisect_right(self._mark_numbers, number) - 1, -1, -1):
+            if int(self.marks[at]["kind"]) in kinds:
+                return self.marks[at]
+        return None
+
+    def mark_behind(self, number: int, *kinds: Kind) -> np.void | None:
+        """The first event of these kinds behind `number`."""
+        for at in range(bisect_right(self._mark_numbers, number), len(self.marks)):
+            if int(self.marks[at]["kind"]) in kinds:
+                return self.marks[at]
+        return None
+
+    def level(self, number: int) -> int | None:
+        """The trace level in force behind an event, None where nothing tells."""
+        mark = self.mark(number, *_LEVELS)
+        if mark is not None:
+            return min(int(mark["new"]), LEVEL_STORES)
+        mark = self.mark_behind(number, *_LEVELS)
+        return min(int(mark["old"]), LEVEL_STORES) if mark is not None else None
+
+    def since(self, number: int, run: int) -> int:
+        """From which event on nothing is missing up to this one, in the run that begins with piece `run`."""
+        for at in range(bisect_right(self._mark_numbers, number) - 1, -1, -1):
+            mark = self.marks[at]
+            if int(mark["kind"]) in _LEVELS and int(mark["old"]) == 0:
+                return max(int(mark["number"]), self.pieces[run].first)
+        return self.pieces[run].first
+
     # ---- what can be rebuilt ----------------------------------------------------------------------------
 
     @cached_property
     def gaps(self) -> tuple[int, ...]:
         """Numbers of events behind which something is missing: lost, or not journaled at all."""
         found = [a.last for a, b in pairwise(self.pieces) if b.gap or b.first != a.last + 1]
-        found += [int(m["number"]) for p in self.pieces for m in p.tally.marks if _level(m) == 0]
+        found += [int(mark["number"]) for mark in self.marks if _level(mark) == 0]
         return tuple(sorted(n for n in set(found) if n < self.last))
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
         """Positions of pieces [first, last] between two gaps."""
         edges = [0]
-        edges += [
-            i for i, (a, b) in enumerate(pairwise(self.pieces), 1) if b.gap or b.first != a.last + 1
-        ]
+        edges += [i for i, (a, b) in enumerate(pairwise(self.pieces), 1) if b.gap or b.first != a.last + 1]
         return tuple((a, b - 1) for a, b in pairwise([*edges, len(self.pieces)]) if b > a)
 
     @cached_property
     def stretches(self) -> tuple[Stretch, ...]:
         """Every range whose image is known, in order; a moment of its own is one too."""
-        walkable = [stretch for run in self.runs for stretch in self._walkable(self.pieces[run[0] : run[1] + 1])]
+        walkable = [
+            stretch for run in self.runs for stretch in self._walkable(self.pieces[run[0] : run[1] + 1])
+        ]
         found, lone = [], []
         starts = [first for first, _ in walkable]
         anchors: dict[int, Anchor] = {}
@@ -206,12 +301,9 @@ class Reel:
     @staticmethod
     def _walkable(pieces: Sequence[Piece]) -> list[tuple[int, int]]:
         """Ranges of moments between which memory can be followed, in pieces without a gap."""
-        marks = [mark for piece in pieces for mark in piece.tally.marks]
+        marks = [mark for piece in pieces for mark in piece.marks]
         levels = [mark for mark in marks if int(mark["kind"]) in _LEVELS]
-        if levels:
-            stored = int(levels[0]["old"]) == LEVEL_STORES
-        else:
-            stored = any(piece.tally.stores for piece in pieces)
+        stored = int(levels[0]["old"]) == LEVEL_STORES if levels else any(piece.stores for piece in pieces)
         found = []
         begin = pieces[0].first - 1  # undoing the first event leads to the moment before it
         for mark in marks:

@@ -91,10 +91,13 @@ def _table(roles: Mapping[Kind, tuple[IntEnum, IntEnum]]) -> npt.NDArray[np.uint
 
 
 _SORT_OF, _COUNT_OF = _table(_ROLES), _table(_COUNTED)
+#: Kinds that a tally marks, and those that only trace level stores tells.
+MARKED = (Kind.STATUS, Kind.CONFIG, Kind.QUEUE_RESET, Kind.FREEZE, Kind.RUN, Kind.LEVEL)
+STORED = (Kind.STORE, Kind.OWN)
 _RARE = np.zeros(256, bool)
-_RARE[[Kind.STATUS, Kind.CONFIG, Kind.QUEUE_RESET, Kind.FREEZE, Kind.RUN, Kind.LEVEL]] = True
+_RARE[list(MARKED)] = True
 _STORED = np.zeros(256, bool)
-_STORED[[Kind.STORE, Kind.OWN]] = True
+_STORED[list(STORED)] = True
 
 Key = tuple[int, int]  #: queue, and Sort or Count
 
@@ -147,9 +150,7 @@ def _picked(told: Array, at: npt.NDArray[np.int64], key: npt.NDArray[np.int64]) 
     np.maximum.at(last, key, np.arange(len(key)))
     keys = np.flatnonzero(last >= 0)
     rows = told[at[last[keys]]]
-    return {
-        (k // _SORTS, k % _SORTS): row for k, row in zip(keys.tolist(), rows, strict=True)
-    }
+    return {(k // _SORTS, k % _SORTS): row for k, row in zip(keys.tolist(), rows, strict=True)}
 
 
 def _counted(queue: npt.NDArray[np.int64], count: npt.NDArray[np.int64]) -> dict[Key, int]:

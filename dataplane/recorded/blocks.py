@@ -24,6 +24,13 @@ LIMIT = 1 << 30  #: bytes of content that no block has
 Buffer = bytes | bytearray | memoryview
 
 
+CUT, DAMAGED = "cut short", "damaged"  #: what can be wrong with the end of a file
+
+
+class Unsound(ValueError):
+    """What a file says cannot be: one line."""
+
+
 class RecordingError(ValueError):
     """A file that is no recording of ours, or none that can be opened: one line that says why."""
 
@@ -116,72 +123,46 @@ def check_head(fd: int, size: int) -> None:
         )
 
 
-class Scan:
-    """Reads the headers of blocks from the beginning of a file, as far as they are whole.
+def headers(fd: int, at: int, ordinal: int) -> Iterator[Found | str]:
+    """The blocks from a place on, as far as their headers are sound and they are there to their ends.
 
-    Iterating gives the blocks that are whole now and stops at the first that is not; a later iteration goes on
-    there. `why` then says in one line what is wrong with the file at `at`, "" where it simply ends.
-    `content` of a block is to be taken, and found sound, before the next one is asked for.
+    Last comes a word for why there are no more: "cut short", "damaged", or "" where the file simply ends.
     """
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._ordinal = 0
-        self._buffer = bytearray(PIECE)
-        self.at = HEAD.size
-        self.why = ""
-
-    def __iter__(self) -> Iterator[Found]:
-        size = os.fstat(self._fd).st_size
-        self.why = ""
-        while (found := self._next(size)) is not None:
-            yield found
-            if self.why:
-                return
-            self._ordinal += 1
-            self.at = found.end
-
-    def _next(self, size: int) -> Found | None:
-        left = size - self.at
-        if left <= 0:
-            self.why = "" if not left else "cut short"
-            return None
-        header = os.pread(self._fd, BLOCK.size, self.at)
+    size = os.fstat(fd).st_size
+    while at < size:
+        header = os.pread(fd, BLOCK.size, at)
         if len(header) < BLOCK.size:
-            self.why = "cut short"
-            return None
-        tag, ordinal, length, crc, check = BLOCK.unpack(header)
-        if check != zlib.crc32(header[:_BEFORE_CHECK]) or ordinal != self._ordinal:
-            self.why = "damaged"
-            return None
-        found = Found(tag, ordinal, self.at, self.at + BLOCK.size, length, crc)
-        if length > LIMIT:
-            self.why = "damaged"
-            return None
+            yield CUT
+            return
+        tag, number, length, crc, check = BLOCK.unpack(header)
+        if check != zlib.crc32(header[:_BEFORE_CHECK]) or number != ordinal or length > LIMIT:
+            yield DAMAGED
+            return
+        found = Found(tag, ordinal, at, at + BLOCK.size, length, crc)
         if found.end > size:
-            self.why = "cut short"
-            return None
-        return found
+            yield CUT
+            return
+        yield found
+        at, ordinal = found.end, ordinal + 1
+    yield ""
 
-    def content(self, found: Found) -> memoryview | None:
-        """The content of a block, good until the next call; None, and `why`, where its checksum is wrong."""
-        if len(self._buffer) < found.length:
-            self._buffer = bytearray(found.length)
-        view = memoryview(self._buffer)[: found.length]
-        done, crc = 0, 0
-        while done < found.length:
-            piece = view[done : done + PIECE]
-            took = os.preadv(self._fd, [piece], found.offset + done)
-            if not took:
-                self.why = "cut short"
-                return None
-            crc = zlib.crc32(piece[:took], crc)
-            done += took
-        if crc != found.crc:
-            self.why = "damaged"
-            return None
-        return view
 
-    def refuse(self, why: str) -> None:
-        """The content of the block that was given last is not sound: the recording ends before it."""
-        self.why = why
+def content(fd: int, found: Found, buffer: bytearray) -> memoryview:
+    """The content of a block, read into `buffer`, which grows where it must; the checksum is checked.
+
+    Unsound where it is wrong; LookupError where the file is shorter by now.
+    """
+    if len(buffer) < found.length:
+        buffer[:] = bytes(found.length)
+    view = memoryview(buffer)[: found.length]
+    done, crc = 0, 0
+    while done < found.length:
+        piece = view[done : done + PIECE]
+        took = os.preadv(fd, [piece], found.offset + done)
+        if not took:
+            raise LookupError("the file was cut while it was open")
+        crc = zlib.crc32(piece[:took], crc)
+        done += took
+    if crc != found.crc:
+        raise Unsound("its checksum is wrong")
+    return view

@@ -16,10 +16,9 @@ import numpy as np
 
 from dataplane.chunk import CHANGE, Chunk
 from dataplane.keyframe import Keyframe, QueueShape, own_dtype
-from dataplane.recorded.blocks import Buffer
+from dataplane.recorded.blocks import Buffer, Unsound
 from dataplane.recorded.facts import (
     LIMIT,
-    Unsound,
     encode,
     pack,
     shape_of,
@@ -41,6 +40,7 @@ _CAPTURED = 1 << 18  #: bytes of a frame at most
 _NEVER = 1 << 63  #: ns: no time is later
 _KINDS = max(Kind) + 1
 _QUEUES = 1 << 10
+_NO_EVENT = np.uint64((0xFFFF & ~(_QUEUES - 1)) << 16 | 0xFE << 8)  #: bits of queue and side that none has
 _SHAPES = 1 << 10
 
 Counts = np.ndarray[Any, np.dtype[np.int64]]
@@ -78,15 +78,13 @@ class FramesFacts:
 def chunk_pieces(chunk: Chunk) -> list[Buffer]:
     """The block of a chunk of events."""
     rows, effect = chunk.rows, chunk.effect
-    head = CHUNK_HEAD.pack(
-        chunk.first, chunk.last, chunk.first_time, chunk.last_time, len(rows), len(effect)
-    )
+    head = CHUNK_HEAD.pack(chunk.first, chunk.last, chunk.first_time, chunk.last_time, len(rows), len(effect))
     return [head, octets(rows), octets(effect)]
 
 
 def octets(rows: Any) -> memoryview:
     """An array's bytes, without a copy where it lies end to end."""
-    return memoryview(np.ascontiguousarray(rows).view(np.uint8).reshape(-1)).toreadonly()
+    return np.ascontiguousarray(rows).view(np.uint8).reshape(-1).data.toreadonly()
 
 
 def read_chunk(data: memoryview) -> ChunkFacts:
@@ -98,22 +96,24 @@ def read_chunk(data: memoryview) -> ChunkFacts:
         raise Unsound("a chunk has too many rows, or none")
     if len(data) != CHUNK_HEAD.size + count * EVENT.itemsize + effects * CHANGE.itemsize:
         raise Unsound("a chunk is not as long as its rows")
-    rows = np.frombuffer(data, EVENT, count, CHUNK_HEAD.size)
-    kinds, numbers, times = rows["kind"].copy(), rows["number"].copy(), rows["time"].copy()
+    words = np.frombuffer(data, "<u8", 6 * count, CHUNK_HEAD.size).reshape(count, 6)
+    numbers, rest = words[:, 0].copy(), words[:, 5].copy()
+    if first != int(numbers[0]) or last != int(numbers[-1]) or last >= 1 << 63:
+        raise Unsound("the numbers of a chunk are not those of its rows")
+    if first_time != int(words[0, 1]) or last_time != int(words[-1, 1]) or int(words[:, 1].max()) >= _NEVER:
+        raise Unsound("the times of a chunk are not those of its rows")
+    kinds = rest.astype(np.uint8)  # the lowest byte
     counts = np.bincount(kinds, minlength=_KINDS)
     if len(counts) > _KINDS or counts[0]:
         raise Unsound("an event is of a kind that is not known here")
-    if first != int(numbers[0]) or last != int(numbers[-1]) or last >= 1 << 63:
-        raise Unsound("the numbers of a chunk are not those of its rows")
-    if first_time != int(times[0]) or last_time != int(times[-1]) or int(times.max()) >= _NEVER:
-        raise Unsound("the times of a chunk are not those of its rows")
-    own = kinds == Kind.OWN
-    if own[-1] or ((numbers[1:] - numbers[:-1]) != ~own[:-1]).any():
-        raise Unsound("the numbers of events do not go up one by one")
-    if (rows["side"] > 1).any() or (rows["queue"] >= _QUEUES).any():
+    if (rest & _NO_EVENT).any():
         raise Unsound("an event has no side or queue")
+    alone = kinds != Kind.OWN  # the last row of its event
+    if not alone[-1] or ((numbers[1:] - numbers[:-1]) != alone[:-1]).any():
+        raise Unsound("the numbers of events do not go up one by one")
     changes = np.frombuffer(data, CHANGE, effects, CHUNK_HEAD.size + count * EVENT.itemsize)
-    if ((changes["kind"] != Kind.STORE) & (changes["kind"] != Kind.OWN)).any() or (changes["width"] > 8).any():
+    known = (changes["kind"] == Kind.STORE) | (changes["kind"] == Kind.OWN)
+    if not known.all() or (changes["width"] > 8).any():
         raise Unsound("a change is neither of memory nor of a side")
     return ChunkFacts(first, last, first_time, last_time, count, effects, counts)
 
@@ -161,8 +161,10 @@ def read_frames(data: memoryview) -> FramesFacts:
         raise Unsound("a frame is too long")
     if (offsets < 0).any() or (offsets > size - captured).any():
         raise Unsound("a frame lies outside its block")
-    if (rows["queue"] >= _QUEUES).any() or (rows["direction"] > 1).any() or (rows["position"] >= _NEVER).any():
+    if (rows["queue"] >= _QUEUES).any() or (rows["direction"] > 1).any():
         raise Unsound("a frame belongs to no queue")
+    if (rows["position"] >= _NEVER).any():
+        raise Unsound("the position of a frame is out of range")
     if (rows["net_header_length"] > 20).any():
         raise Unsound("a net header is too long")
     return FramesFacts(

@@ -11,29 +11,47 @@ import fcntl
 import os
 import stat
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from dataplane.chunk import CHANGE
 from dataplane.keyframe import Keyframe, own_dtype
-from dataplane.recorded.blocks import DamagedError, Found, RecordingError, Scan, check_head, read
+from dataplane.recorded.blocks import (
+    CUT,
+    DAMAGED,
+    HEAD,
+    DamagedError,
+    Found,
+    RecordingError,
+    Unsound,
+    check_head,
+    content,
+    headers,
+    read,
+)
 from dataplane.recorded.content import (
     CHUNK_HEAD,
     ChunkFacts,
+    Counts,
     FramesFacts,
     frames_of,
     read_chunk,
     read_frames,
     read_keyframe,
 )
-from dataplane.recorded.facts import Json, Unsound, identity_of, plain, snapshot_of, unpack, whole
+from dataplane.recorded.facts import LIMIT, Json, identity_of, plain, snapshot_of, unpack, whole
 from dataplane.records import EVENT
 from dataplane.snapshot import Array, Identity, Snapshot
 from dataplane.source import Frames
 
+_LARGE = 8 << 20  #: bytes not read yet that are worth more than one thread
+_AHEAD = 16  #: blocks that are read ahead
 _LOADED = 64 << 20  #: bytes of events that are kept once they were read
 TAG_HEAD, TAG_CHUNK, TAG_FRAMES, TAG_KEYFRAME = b"HEAD", b"CHNK", b"FRAM", b"KEYF"
 TAG_STATE, TAG_END = b"STAT", b"ENDS"
@@ -104,6 +122,11 @@ class StoredChunk:
         return self.facts.rows
 
     @property
+    def kinds(self) -> Counts:
+        """How many rows it has of each kind of event."""
+        return self.facts.counts
+
+    @property
     def rows(self) -> Array:
         return self.loader.array(self.offset + CHUNK_HEAD.size, self.facts.rows, EVENT)
 
@@ -153,16 +176,19 @@ class Contents:
                 raise RecordingError("it is no file")
             check_head(self._fd, status.st_size)
             self._loader = Loader(self._fd)
-            self._scan = Scan(self._fd)
+            self._at, self._ordinal = HEAD.size, 0  # of the first block that was not read yet
+            self._why = ""
             self._beginning: Beginning | None = None
             self._last = -1  # number of the last event
             self._last_frame = -1
             self._stuck = False
+            self._told = b""  # the newest state of the device, not read yet
+            self._untold = ""
             self.finished = False
             self.written = self._is_written()  #: somebody writes it now
             self._early = self._read()
             if self._beginning is None:
-                raise RecordingError((self._scan.why and f"it is {self._scan.why} from the start") or "it is empty")
+                raise DamagedError(f"it is {self._why} from the start" if self._why else "it is empty")
         except BaseException:
             os.close(self._fd)
             raise
@@ -175,17 +201,18 @@ class Contents:
     @property
     def size(self) -> int:
         """Bytes of the file that are whole blocks."""
-        return self._scan.at
+        return self._at
 
     @property
     def why(self) -> str:
         """What is wrong with the end of the file, in one line; "" where nothing is."""
-        if self._scan.why and not self.written:
+        if self._why and not self.written:
             size = os.fstat(self._fd).st_size
-            return f"the file is {self._scan.why} at byte {self._scan.at:,} of {size:,}: what comes before is shown"
+            where = f"at byte {self._at:,} of {size:,}"
+            return f"the file is {self._why} {where}: what comes before is shown"
         if not self.finished and not self.written:
             return "the recording was not ended: what was written is shown"
-        return ""
+        return self._untold
 
     def news(self) -> News:
         """What the file has more than at the last call; the first time all of it."""
@@ -216,57 +243,112 @@ class Contents:
         return False
 
     def _read(self) -> News:
+        """All blocks from here on, to the first that is not whole."""
         news = News([], [], [])
         if self._stuck or self.finished:
             return news
-        for found in self._scan:
-            data = self._scan.content(found)
-            if data is None:
-                break
+        self._why = ""
+        try:
+            for found, told in self._examined():
+                self._take(found, told, news)
+                self._at, self._ordinal = found.end, found.ordinal + 1
+        except Unsound as error:
+            self._why, self._stuck = f"{DAMAGED} ({error})", True
+        except LookupError:
+            self._why = CUT
+        if self._told:
             try:
-                self._take(found, data, news)
+                news.state = replace(snapshot_of(unpack(self._told)), identity=self.beginning.identity)
             except Unsound as error:
-                self._scan.refuse(f"damaged ({error})")
-        self._stuck = self._scan.why not in ("", "cut short")
+                self._untold = f"how the device stood at its end cannot be read ({error})"
+            self._told = b""
         return news
 
-    def _take(self, found: Found, data: memoryview, news: News) -> None:
+    def _examined(self) -> Iterator[tuple[Found, object]]:
+        """Each block with what it tells. What is wrong with one is raised when its turn comes.
+
+        Of a large file some are read ahead, on every processor.
+        """
+        large = os.fstat(self._fd).st_size - self._at >= _LARGE
+        pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 4)) if large else None
+        ahead: deque[tuple[Found, Callable[[], object]]] = deque()
+        local = threading.local()
+
+        def examine(found: Found) -> object:
+            if not hasattr(local, "buffer"):
+                local.buffer = bytearray()
+            return _told(self._fd, found, local.buffer)
+
+        try:
+            for found in headers(self._fd, self._at, self._ordinal):
+                if isinstance(found, str):
+                    self._why = found
+                    self._stuck = found == DAMAGED
+                    break
+                ahead.append((found, pool.submit(examine, found).result if pool else partial(examine, found)))
+                if len(ahead) > (_AHEAD if pool else 0):
+                    first, wait = ahead.popleft()
+                    yield first, wait()
+            while ahead:
+                first, wait = ahead.popleft()
+                yield first, wait()
+        finally:
+            if pool is not None:
+                pool.shutdown(cancel_futures=True)
+
+    def _take(self, found: Found, told: object, news: News) -> None:
         if (self._beginning is None) != (found.tag == TAG_HEAD):
             raise Unsound("it has no beginning" if self._beginning is None else "it has two beginnings")
         if self.finished:
             raise Unsound("something follows its end")
-        match found.tag:
-            case b"HEAD":
-                self._beginning = _beginning(unpack(data))
-            case b"CHNK":
-                facts = read_chunk(data)
-                if facts.first <= self._last:
+        match told:
+            case Beginning():
+                self._beginning = told
+            case ChunkFacts():
+                if told.first <= self._last:
                     raise Unsound("the numbers of events do not go up")
-                self._last = facts.last
-                news.chunks.append(StoredChunk(facts, found.offset, self._loader))
-            case b"FRAM":
-                held = read_frames(data)
-                if held.first <= self._last_frame:
+                self._last = told.last
+                news.chunks.append(StoredChunk(told, found.offset, self._loader))
+            case FramesFacts():
+                if told.first <= self._last_frame:
                     raise Unsound("the numbers of frames do not go up")
-                self._last_frame = held.last
-                news.frames.append(StoredFrames(held, found.offset, found.length))
-            case b"KEYF":
-                keyframe = read_keyframe(data)
-                base = replace(keyframe.base, identity=self.beginning.identity)
-                news.keyframes.append(replace(keyframe, base=base))
-            case b"STAT":
-                news.state = replace(snapshot_of(unpack(data)), identity=self.beginning.identity)
-            case b"ENDS":
-                self.finished = True
-            case _ if found.tag[:1].islower():
-                pass
+                self._last_frame = told.last
+                news.frames.append(StoredFrames(told, found.offset, found.length))
+            case Keyframe():
+                base = replace(told.base, identity=self.beginning.identity)
+                news.keyframes.append(replace(told, base=base))
+            case bytes():
+                self._told = told  # only the last state is of interest
             case _:
-                raise Unsound("a block of a kind that is not known here: it needs a newer ringscope")
+                self.finished = found.tag == TAG_END
+
+
+def _told(fd: int, found: Found, buffer: bytearray) -> object:
+    """What a block tells, by its kind; None where it may be passed over. Unsound."""
+    data = content(fd, found, buffer)
+    match found.tag:
+        case b"HEAD":
+            return _beginning(unpack(data))
+        case b"CHNK":
+            return read_chunk(data)
+        case b"FRAM":
+            return read_frames(data)
+        case b"KEYF":
+            return read_keyframe(data)
+        case b"STAT":
+            if len(data) > LIMIT:
+                raise Unsound("its facts are too long")
+            return bytes(data)
+    if found.tag == TAG_END or found.tag[:1].islower():
+        return None
+    raise Unsound("a block of a kind that is not known here: it needs a newer ringscope")
 
 
 def _beginning(facts: Json) -> Beginning:
     if facts.get("own") != own_layout():
-        raise RecordingError("it holds other private words than this ringscope keeps: another version wrote it")
+        raise RecordingError(
+            "it was written by another version of ringscope, which keeps other private words"
+        )
     identity = identity_of(facts.get("identity"))
     return Beginning(
         program=plain(str(facts.get("program", ""))),

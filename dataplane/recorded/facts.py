@@ -10,18 +10,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import numpy as np
 
 from dataplane.keyframe import QueueShape
 from dataplane.layout import DESC, PACKED_DESC, QUEUE_SIZE_MAX, USED_ELEM
+from dataplane.recorded.blocks import Unsound
 from dataplane.snapshot import AnyQueue, Identity, PackedQueue, Snapshot, SplitQueue
 
 Json = dict[str, Any]
+Reader = Callable[[Any], Any]
 _Made = TypeVar("_Made")
 
 LIMIT = 1 << 20  #: bytes of JSON that nothing here has
@@ -30,10 +32,6 @@ _NOTES = 64
 _QUEUES = 1 << 10
 _WIDE = ("offered", "accepted")  #: feature bits, of any width
 _TIMES = ("time", "duration", "began")
-
-
-class Unsound(ValueError):
-    """What a file says cannot be: one line."""
 
 
 def pack(facts: Json) -> bytes:
@@ -68,7 +66,7 @@ def whole(value: Any, name: str, low: int = 0, high: int = (1 << 64) - 1) -> int
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: Any) -> dict[str, Any]:
     return get_type_hints(cls)
 
 
@@ -98,51 +96,80 @@ def decode(cls: type[_Made], facts: Any, **given: Any) -> _Made:
     if not isinstance(facts, dict):
         raise Unsound(f"{cls.__name__} is no object")
     made = dict(given)
-    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        if field.name in given:
+    for name, reader, needed in _fields(cast("Any", cls)):
+        if name in given:
             continue
-        if field.name in facts:
-            made[field.name] = _value(_hints(cls)[field.name], facts[field.name], field.name)
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise Unsound(f"{cls.__name__} has no {field.name}")
+        if name in facts:
+            made[name] = reader(facts[name])
+        elif needed:
+            raise Unsound(f"{cls.__name__} has no {name}")
     return cls(**made)
 
 
-def _value(hint: Any, value: Any, name: str) -> Any:
-    origin = get_origin(hint)
+@cache
+def _fields(cls: Any) -> tuple[tuple[str, Reader, bool], ...]:
+    """Of each field that is no array: its name, what reads its value, and whether it must be there."""
+    missing = dataclasses.MISSING
+    return tuple(
+        (
+            field.name,
+            _reader(_hints(cls)[field.name], field.name),
+            field.default is missing and field.default_factory is missing,
+        )
+        for field in dataclasses.fields(cls)
+        if not _is_rows(_hints(cls)[field.name])
+    )
+
+
+def _reader(hint: Any, name: str) -> Reader:
+    """What reads a value of this type; it raises Unsound for any other."""
+    origin, kinds = get_origin(hint), get_args(hint)
     if origin is Literal:
-        if value not in get_args(hint):
-            raise Unsound(f"{name} is none of its words")
-        return value
+        return lambda value: _checked(value, isinstance(value, str) and value in kinds, name)
     if origin in (Union, types.UnionType):
-        return None if value is None else _value(get_args(hint)[0], value, name)
+        some = _reader(kinds[0], name)
+        return lambda value: None if value is None else some(value)
     if origin is tuple:
-        if not isinstance(value, list) or len(value) > _NOTES:
-            raise Unsound(f"{name} is no list")
-        kinds = get_args(hint)
-        if kinds[-1] is not Ellipsis and len(kinds) != len(value):
-            raise Unsound(f"{name} has not as many values as it should")
-        return tuple(_value(kinds[0], one, name) for one in value)
+        return _list_reader(kinds, name)
     if dataclasses.is_dataclass(hint):
-        return decode(hint, value)  # type: ignore[arg-type]
+        return lambda value: decode(hint, value)  # type: ignore[arg-type]
     if isinstance(hint, type) and issubclass(hint, IntEnum):
-        try:
-            return hint(whole(value, name))
-        except ValueError:
-            raise Unsound(f"{name} is out of range") from None
+        words = {int(one): one for one in hint}
+        return lambda value: words[_checked(value, type(value) is int and value in words, name)]
     if hint is int:
         high = (1 << 128 if name in _WIDE else 1 << 63 if name in _TIMES else 1 << 64) - 1
-        return whole(value, name, 0, high)
-    if hint is bool and type(value) is bool:
-        return value
-    if hint is str and isinstance(value, str):
-        return plain(value)
-    if hint is bytes and isinstance(value, str):
-        try:
-            return bytes.fromhex(value[:_TEXT])
-        except ValueError:
-            raise Unsound(f"{name} is no hexadecimal") from None
-    raise Unsound(f"{name} is of another kind than it should be")
+        return lambda value: whole(value, name, 0, high)
+    if hint is bool:
+        return lambda value: _checked(value, type(value) is bool, name)
+    if hint is str:
+        return lambda value: plain(_checked(value, isinstance(value, str), name))
+    if hint is bytes:
+        return lambda value: _octets(_checked(value, isinstance(value, str), name), name)
+    raise TypeError(f"no reader of {hint} for {name}")
+
+
+def _list_reader(kinds: tuple[Any, ...], name: str) -> Reader:
+    one = _reader(kinds[0], name)
+    count = None if kinds[-1] is Ellipsis else len(kinds)
+
+    def read(value: Any) -> Any:
+        sound = isinstance(value, list) and (len(value) <= _NOTES if count is None else len(value) == count)
+        return tuple(one(each) for each in _checked(value, sound, name))
+
+    return read
+
+
+def _checked(value: Any, sound: bool, name: str) -> Any:
+    if not sound:
+        raise Unsound(f"{name} is not what it should be")
+    return value
+
+
+def _octets(text: str, name: str) -> bytes:
+    try:
+        return bytes.fromhex(text[:_TEXT])
+    except ValueError:
+        raise Unsound(f"{name} is no hexadecimal") from None
 
 
 def _empty_rows(packed: bool) -> Json:
@@ -194,7 +221,8 @@ def _queue(facts: Any) -> AnyQueue:
     if not isinstance(facts, dict) or type(facts.get("packed")) is not bool:
         raise Unsound("a queue is no object")
     packed = facts["packed"]
-    queue: AnyQueue = decode(PackedQueue if packed else SplitQueue, facts, **_empty_rows(packed))
+    rows = _empty_rows(packed)
+    queue: AnyQueue = decode(PackedQueue, facts, **rows) if packed else decode(SplitQueue, facts, **rows)
     whole(queue.index, "the index of a queue", 0, 0xFFFF)
     whole(queue.size, "the size of a queue", 1, QUEUE_SIZE_MAX)
     for name in ("avail_idx", "used_idx", "used_event", "avail_event"):

@@ -52,6 +52,11 @@ class Expectation:
     right: tuple[Term, ...]
     leaf: Leaf
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The first names of what it asks for: queues, and what else is at the top."""
+        return tuple(str(what[0]) for _, what in (*self.left, *self.right) if isinstance(what, tuple))
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -71,7 +76,7 @@ def parse(text: str, tree: Record) -> Expectation:
     right = reader.sum() if sign else ()
     if not reader.at_end:
         raise Unsound(f"what is {reader.token!r} after {reader.before!r}? one comparison each")
-    leaves = [find_leaf(term[1], tree) for term in (*left, *right) if isinstance(term[1], tuple)]
+    leaves = [_leaf(term[1], tree) for term in (*left, *right) if isinstance(term[1], tuple)]
     if not leaves:
         raise Unsound(f"it asks for nothing of the rings; {near(_first_word(left), tree.fields)}")
     leaf = leaves[0]
@@ -100,7 +105,7 @@ def path_text(path: tuple[str | int, ...]) -> str:
     return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)[1:]
 
 
-def find_leaf(what: object, tree: Record) -> Leaf:
+def _leaf(what: object, tree: Record) -> Leaf:
     assert isinstance(what, tuple)
     try:
         return find(tree, what)

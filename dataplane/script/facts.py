@@ -227,9 +227,7 @@ class QueueName:
     size: int
 
 
-def facts(
-    queues: Sequence[QueueName], packed: bool, *, traffic: bool, named: Sequence[str], hand: bool
-) -> Record:
+def facts(queues: Sequence[QueueName], packed: bool, *, named: Sequence[str], hand: bool) -> Record:
     """The tree of all names. `named`: faults and breakpoints; `hand`: rings moved by verbs."""
     fields: dict[str, tuple[Leaf | Record | Rows, Get]] = {
         one.name: (_queue(one.index, one.size, packed), _one_queue(one.index)) for one in queues
@@ -238,7 +236,8 @@ def facts(
     fields["config_generation"] = (NUMBER, attrgetter("snapshot.config_generation"))
     levels = {"off": 0, "operations": 1, "stores": 2}
     fields["trace"] = (Leaf(levels), lambda moment: levels[moment.snapshot.logs.trace_level])
-    if traffic:
+    if not hand:
+        fields["ack"] = (Leaf({"none": -1, "OK": 0, "ERR": 1}), lambda moment: moment.step["ack"])
         fields["queue_pairs"] = (NUMBER, attrgetter("snapshot.queue_pairs"))
         way = Record({name: (NUMBER, itemgetter(name)) for name in TRAFFIC})
         for name in ("to_device", "to_driver"):

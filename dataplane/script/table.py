@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -81,8 +81,8 @@ class Table:
     def fail(self, key: str, what: str) -> NoReturn:
         self.book.fail((*self.path, key) if key else self.path, what)
 
-    def keys(self) -> Collection[str]:
-        return self._values.keys()
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def raw(self, key: str) -> Any:
         """A value as it is; None where it is not there."""

@@ -20,10 +20,14 @@ _ROOM = 1 << 22  #: bytes asked for each socket; the system may give less
 
 @dataclass
 class Way:
-    """What went one way so far. A frame is lost when a later one arrives before it."""
+    """What went one way so far.
+
+    Frames of one queue pair arrive in the order in which they were sent; one is lost when a later one of its
+    pair arrives before it.
+    """
 
     waiting: deque[bytes] = field(default_factory=deque)  #: not handed to the socket yet
-    expected: deque[bytes] = field(default_factory=deque)  #: sent, and not arrived yet
+    expected: dict[int, deque[bytes]] = field(default_factory=dict)  #: by pair: sent, and not arrived yet
     sent: int = 0
     arrived: int = 0
     altered: int = 0
@@ -31,7 +35,7 @@ class Way:
 
     def count(self) -> dict[str, int]:
         """The numbers by name; `waiting`: sent and neither arrived nor known to be lost."""
-        waiting = len(self.expected)
+        waiting = sum(len(frames) for frames in self.expected.values())
         return {
             "sent": self.sent,
             "arrived": self.arrived,
@@ -43,16 +47,17 @@ class Way:
     def take(self, frame: bytes) -> None:
         """One frame has come out at the other end."""
         self.arrived += 1
-        try:
-            before = self.expected.index(frame)
-        except ValueError:
-            self.altered += 1
-            if self.expected:
-                self.expected.popleft()
-            return
-        self.lost += before
-        for _ in range(before + 1):
-            self.expected.popleft()
+        for frames in self.expected.values():
+            if frame in frames:
+                before = frames.index(frame)
+                self.lost += before
+                for _ in range(before + 1):
+                    frames.popleft()
+                return
+        self.altered += 1
+        meant = next((frames for frames in self.expected.values() if frames), None)
+        if meant:
+            meant.popleft()
 
 
 class Wire:
@@ -74,11 +79,14 @@ class Wire:
         for end in theirs:
             end.close()
 
-    def send(self, side: Side, frame: bytes, net_header: bytes = b"") -> None:
-        """Hands a frame to a side, which sends it through the rings when its turn comes."""
+    def send(self, side: Side, frame: bytes, net_header: bytes = b"", pair: int = 0) -> None:
+        """Hands a frame to a side, which sends it through the rings when its turn comes.
+
+        pair: the queue pair that its flow belongs to (`frames.flow_pair`).
+        """
         way = self.ways[side]
         way.waiting.append(net_header[:_HEADER].ljust(_HEADER, b"\0") + frame)
-        way.expected.append(frame)
+        way.expected.setdefault(pair, deque()).append(frame)
         way.sent += 1
         self.pump()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from capture.bpf import Program
     from capture.play import PlayFrame
     from dataplane.pair import Pair
+    from dataplane.source import TraceLevel
 
 
 class Refused(Exception):
@@ -20,7 +21,11 @@ class Refused(Exception):
 
 @contextmanager
 def opened(
-    options: argparse.Namespace, program: Program | None = None, *, start: bool = True
+    options: argparse.Namespace,
+    program: Program | None = None,
+    *,
+    start: bool = True,
+    trace: TraceLevel = "operations",
 ) -> Iterator[Pair]:
     """The source that the options ask for, started, and closed in the end. Refused or RuntimeError.
 
@@ -29,7 +34,7 @@ def opened(
     """
     frames = _frames(options.traffic) if options.driver_if is None else None
     with ExitStack() as stack:
-        pair = stack.enter_context(_pair(options))
+        pair = stack.enter_context(_pair(options, trace))
         try:
             if options.driver_if is not None:
                 _join(pair, options, stack)
@@ -51,7 +56,7 @@ def opened(
         yield pair
 
 
-def _pair(options: argparse.Namespace) -> Pair:
+def _pair(options: argparse.Namespace, trace: TraceLevel) -> Pair:
     try:
         from dataplane.pair import Pair
     except ImportError as error:
@@ -71,6 +76,7 @@ def _pair(options: argparse.Namespace) -> Pair:
             start_wrap=int(options.start_wrap),
             mtu=options.mtu,
             frozen=options.frozen,
+            trace=trace,
         )
     except ValueError as error:
         raise Refused(str(error)) from None

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from dataplane.features import bit_of
+
+if TYPE_CHECKING:
+    from dataplane.source import TraceLevel
 
 _SIZE_MAX = 32768
 _AnyParser = TypeVar("_AnyParser", bound=argparse.ArgumentParser)
@@ -135,6 +138,26 @@ def pair_options(parent: _AnyParser) -> _AnyParser:
     traffic.add_argument("--driver-if", metavar="IF", help="join the driver to this TAP interface")
     traffic.add_argument("--device-if", metavar="IF", help="join the device to this TAP interface")
     return parent  # fmt: skip
+
+
+def trace_options(parser: argparse.ArgumentParser) -> None:
+    """Adds `--trace`: how much of what happens is written down."""
+    parser.add_argument(
+        "--trace",
+        choices=("off", "operations", "stores"),
+        default=None,
+        help="what is written down of the rings: nothing, each operation, or each store as well "
+        "(stores; under a flood and on a cable operations)",
+    )
+
+
+def trace_level(options: argparse.Namespace) -> TraceLevel:
+    """What `--trace` says; without it every store of traffic that has a pace of its own."""
+    if options.trace is not None:
+        level: TraceLevel = options.trace
+        return level
+    fast = options.traffic == "flood" or options.driver_if is not None
+    return "operations" if fast else "stores"
 
 
 def contradiction(options: argparse.Namespace) -> str | None:

@@ -6,16 +6,27 @@ import argparse
 import errno
 import gc
 from collections.abc import Callable
+from contextlib import ExitStack
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from inspector.cli import FAILED, USAGE, complain
+from inspector.cli import FAILED, PAIR_COMMANDS, USAGE, complain
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused, opened
+from inspector.commands.options import trace_level
 from inspector.sanitise import one_line
 
 if TYPE_CHECKING:
     from dataplane.source import RingSource
 
+#: The commands without a pair from the command line: where each is.
+_PLAIN = {
+    "dissect": ("inspector.commands.dissecting", "dissect"),
+    "extcap": ("inspector.wireshark.installing", "install"),
+    "learn": ("inspector.commands.learning", "learn"),
+    "open": ("inspector.commands.recorded", "open_recording"),
+    "play": ("inspector.commands.playing", "play"),
+}
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -24,7 +35,7 @@ def perform(options: argparse.Namespace) -> int:
     if options.command != "run":
         _collect_from_now_on()
     try:
-        return _plain(options) if options.command in ("dissect", "extcap") else _with_a_pair(options)
+        return _with_a_pair(options) if options.command in PAIR_COMMANDS else _plain(options)
     except Refused as error:
         complain(str(error))
         return USAGE
@@ -43,13 +54,9 @@ def _output_failed(error: Exception) -> str | None:
 
 
 def _plain(options: argparse.Namespace) -> int:
-    if options.command == "dissect":
-        from inspector.commands.dissecting import dissect
-
-        return dissect(options)
-    from inspector.wireshark.installing import install
-
-    return install(options)
+    module, name = _PLAIN[options.command]
+    act: Callable[[argparse.Namespace], int] = getattr(import_module(module), name)
+    return act(options)
 
 
 def _with_a_pair(options: argparse.Namespace) -> int:
@@ -59,9 +66,14 @@ def _with_a_pair(options: argparse.Namespace) -> int:
 
         with opened(options, start=False) as pair:
             return capture(options, pair, pair.start)
+    if options.command == "record":
+        from inspector.commands.recording import record
+
+        with opened(options, start=False, trace=trace_level(options)) as pair:
+            return record(options, pair, pair.start)
     if options.command == "run":
-        act = _run
-    elif options.command == "snapshot":
+        return _run(options)
+    if options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
     else:
         from inspector.commands.watching import watch as act
@@ -70,11 +82,37 @@ def _with_a_pair(options: argparse.Namespace) -> int:
         return act(options, source)
 
 
-def _run(options: argparse.Namespace, source: RingSource) -> int:
-    from inspector.app import run
+def _run(options: argparse.Namespace) -> int:
+    """The screens on a pair; with `--record` every event from the first on goes into a file."""
+    from inspector.breakpoints import rules
+    from inspector.commands.recording import recorder, report
 
-    _collect_from_now_on()
-    return run(source, keep_bytes=options.budget, capture_filter=capture_filter(options.filter))
+    program = capture_filter(options.filter)
+    try:
+        rules(options.breaks)
+    except ValueError as error:
+        raise Refused(f"--break: {error}") from None
+    with ExitStack() as stack:
+        pair = stack.enter_context(opened(options, program, start=False, trace=trace_level(options)))
+        writing = recorder(pair, options.record) if options.record is not None else None
+        if writing is not None:
+            stack.callback(writing.close)
+        pair.start()
+        from inspector.app import run
+
+        _collect_from_now_on()
+        code = run(
+            pair,
+            keep_bytes=options.budget,
+            capture_filter=program,
+            history_bytes=options.history,
+            recording=writing,
+            breaks=options.breaks,
+        )
+        if writing is not None:
+            writing.close()
+            code = max(code, report(writing))
+        return code
 
 
 def _collect_from_now_on() -> None:

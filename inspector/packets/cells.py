@@ -16,12 +16,30 @@ from inspector.widgets.pane import Ink, Piece
 
 
 def about(
-    ink: Ink, shown: Shown, *, failure: str, filtering: bool, marks: int, left_out: int, follow: bool
+    ink: Ink,
+    shown: Shown,
+    *,
+    failure: str,
+    filtering: bool,
+    marks: int,
+    left_out: int,
+    follow: bool,
+    held: int,
+    until: int | None,
 ) -> list[Piece]:
-    """What the title says: how many packets are shown, of how many, and what is being done to them."""
+    """What the title says: how many packets are shown, of how many, and what is being done to them.
+
+    `held` is the memory that those kept take, in bytes: told where older ones had to go for it. `until`: at a
+    moment of the past, the newest packet that there was.
+    """
     muted = ink("muted", "panel")
     kept = max(shown.last - shown.first + 1, 0)
     said: list[Piece] = []
+    if until is not None:
+        later = max(shown.last - until, 0)
+        kept = max(kept - later, 0)
+        words = f"{count(later)} later one{'s' if later != 1 else ''} not shown" if later else "none is later"
+        said.append((f"in the past: {words}", ink("past", "panel")))
     if failure:
         said.append((clean(failure), ink("fault", "panel")))
     if shown.filter_text:
@@ -34,14 +52,14 @@ def about(
             (f"{'filtering' if filtering else 'ordering'} {shown.progress:.0%}", ink("accent", "panel"))
         )
     if shown.first > 1 and kept:
-        said.append((f"{count(shown.first - 1)} older ones gone", muted))
+        said.append((f"{count(shown.first - 1)} older ones gone, {held >> 20} MB kept", muted))
     if marks:
         said.append((f"● {count(marks)} marked", ink("available", "panel")))
     if left_out:
         said.append((f"no room for {left_out} column{'s' if left_out > 1 else ''}", ink("flux", "panel")))
     if follow:
         said.append(("following", ink("used", "panel")))
-    elif shown.column is None:
+    elif shown.column is None and until is None:
         said.append(("f follows the newest", muted))
     pieces = said[:1]
     for text, style in said[1:]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from capture.columns import Summary, summary
+from capture.frame import CALL_QUIET, CALL_SENT, KICK_QUIET, KICK_SENT
 from inspector.packets.rows import NO_QUEUE, Packet
 from inspector.sanitise import clean
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from inspector.session import Session
 
 _SUMMARIES = 4096
+_KICK, _CALL = KICK_SENT | KICK_QUIET, CALL_SENT | CALL_QUIET
 
 _Item = tuple[Any, ...]
 
@@ -25,6 +27,7 @@ class Facts:
 
     def __init__(self, session: Session) -> None:
         self.notes: Mapping[int, int] = {}
+        self.moment: int | None = None  #: of the past, ns since the epoch: what came later is not known then
         self._session = session
         self._zero: int | None = None
         self._summaries: OrderedDict[int, Summary] = OrderedDict()
@@ -76,6 +79,12 @@ class Facts:
         self, row: _Item, stages: _Item, said: Summary, queue: str, before: _Item | None, over: _Item | None
     ) -> Packet:
         number, time, _, length, captured, _, head, descriptors, buffers, direction, flags, *rest = row
+        available, used, collected, notices, *_ = stages
+        if self.moment is not None:
+            available, used, collected = (
+                at if at <= self.moment else 0 for at in (available, used, collected)
+            )
+            notices &= (_KICK if available else 0) | (_CALL if used else 0)
         return Packet(
             number=number,
             time=time,
@@ -89,10 +98,10 @@ class Facts:
             flags=flags,
             net_header=bytes(rest[1])[: rest[0]],
             summary=said,
-            available=stages[0],
-            used=stages[1],
-            collected=stages[2],
-            notices=stages[3],
+            available=available,
+            used=used,
+            collected=collected,
+            notices=notices,
             zero=self._zero or 0,
             before=before[1] if before else None,
             above=over[1] if over else None,

@@ -1,8 +1,8 @@
 """The filter bar at the foot of the list: one line that says what is filtered, and where it is typed.
 
 It knows no filter language: a `Language` compiles and completes. What is typed is judged with every
-key, by colour and by word, with the wrong characters underlined; only enter applies it, so the last
-good result stays on the screen until then.
+key, by colour and by word, with the wrong characters underlined; what is only not typed to its end is not
+called wrong before enter. Only enter applies it, so the last good result stays on the screen until then.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from textual.widgets import Input
 
 from capture.errors import FilterError
 from inspector.sanitise import clean
+from inspector.widgets.filling import parts
 from inspector.widgets.pane import Inked, Piece
 from inspector.widgets.pane import line as strip
 
 CANDIDATES = 5  #: lines of them at most
+_LINES = 3  #: of an error at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,8 @@ class FilterBar(Vertical):
         super().__init__(id=id)
         self.language = language
         self.text = ""
-        self.error = ""
+        self.error = ""  #: why what is typed cannot be applied
+        self.unfinished = False  #: nothing is wrong with it but that it goes on
         self._history = history
         self._facts: list[Piece] = []
         self._past: int | None = None  # lines back in the history
@@ -196,39 +199,59 @@ class FilterBar(Vertical):
         label: Piece = (f" {self.language.label} ", ink("accent", "panel", bold=True))
         self.query_one("#verdict", Lines).say([[label, *self._facts]] if self._facts else [])
 
-    def _judge(self) -> None:
-        """Check what stands in the line and show what came of it."""
+    def _judge(self, *, entered: bool = False) -> None:
+        """Check what stands in the line and show what came of it; `entered`: it is to be applied."""
         line = self._input
-        self.error, self._remarks, line.wrong = "", (), None
+        self.error, self._remarks, line.wrong, self.unfinished = "", (), None, False
         text = line.value
+        self._candidates = tuple(self.language.complete(text, line.cursor_position))[:100]
+        self._marked = 0
         try:
             self._remarks = self.language.check(text)
         except FilterError as error:
             self.error = clean(str(error))
-            line.wrong = (min(error.start, len(text)), min(error.stop, len(text)))
-        self._candidates = tuple(self.language.complete(text, line.cursor_position))[:100]
-        self._marked = 0
-        line.set_class(bool(self.error), "-wrong")
+            self.unfinished = not entered and (error.ended or self._begun(error))
+            if not self.unfinished:
+                line.wrong = (min(error.start, len(text)), min(error.stop, len(text)))
+        line.set_class(line.wrong is not None, "-wrong")
         line.refresh()
         self._paint_open()
+
+    def _begun(self, error: FilterError) -> bool:
+        """Whether what is wrong is the word being typed, and there are words that begin with it."""
+        at = self._input.cursor_position
+        return bool(self._candidates) and error.start == self._candidates[0].start and at <= error.stop
+
+    def _verdict(self, width: int) -> list[list[Piece]]:
+        """What is said of what is typed; whole, in as many lines as that takes."""
+        ink = self.query_one(Lines).ink
+        muted = ink("muted", "panel")
+        if self.error and not self.unfinished:
+            wrong = ink("fault", "panel")
+            said = parts(self.error, width - 4, _LINES)
+            return [[("   " if at else " ! ", wrong), (text, wrong)] for at, text in enumerate(said)]
+        if self.unfinished:
+            many = len(self._candidates)
+            what = f"{many} way{'s' if many > 1 else ''} to go on" if many else self.error
+            verdict: list[Piece] = [(" …  ", muted), (what, ink("text", "panel"))]
+        else:
+            what = self.language.about if self._input.value.strip() else "empty: nothing is left out"
+            verdict = [(" ok ", ink("used", "panel", bold=True)), (f" {what}", ink("text", "panel"))]
+        hint = "tab completes · ↑ ↓ history · esc back "
+        room = width - sum(len(text) for text, _ in verdict) - len(hint)
+        if room > 1:
+            verdict += [(" " * room, muted), (hint, muted)]
+        return [verdict]
 
     def _paint_open(self) -> None:
         ink = self.query_one(Lines).ink
         width = self.size.width or 80
         muted = ink("muted", "panel")
-        if self.error:
-            verdict: list[Piece] = [(" ! ", ink("fault", "panel")), (self.error, ink("fault", "panel"))]
-        else:
-            what = self.language.about if self._input.value.strip() else "empty: nothing is left out"
-            verdict = [(" ok ", ink("used", "panel", bold=True)), (f" {what}", ink("text", "panel"))]
-            hint = "tab completes · ↑ ↓ history · esc back "
-            room = width - sum(len(text) for text, _ in verdict) - len(hint)
-            if room > 1:
-                verdict += [(" " * room, muted), (hint, muted)]
-        remarks: list[list[Piece]] = [
-            [("  ? ", ink("flux", "panel")), (clean(one), muted)] for one in self._remarks
-        ]
-        self.query_one("#verdict", Lines).say([verdict, *remarks])
+        remarks: list[list[Piece]] = []
+        for remark in self._remarks:
+            for at, part in enumerate(parts(clean(remark), width - 5, _LINES)):
+                remarks.append([("    " if at else "  ? ", ink("flux", "panel")), (part, muted)])
+        self.query_one("#verdict", Lines).say([*self._verdict(width), *remarks])
         low = min(max(self._marked - CANDIDATES + 1, 0), max(len(self._candidates) - CANDIDATES, 0))
         shown = self._candidates[low : low + CANDIDATES]
         wide = max((len(one.text) for one in shown), default=0)
@@ -277,7 +300,7 @@ class FilterBar(Vertical):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self._judge()
+        self._judge(entered=True)
         if self.error:
             self.app.bell()
             return

@@ -1,29 +1,66 @@
 """The first layer of every packet: where in the ring it was, and when.
 
-Its fields have no bits of the frame; they come from the frame's origin and from the events that the
-journal still has of its buffer.
+Its fields have no bits of the frame; they come from the frame's origin and from what the history has of its
+buffer.
 """
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from capture.fields import Field
 from capture.frame import FIXED, INDIRECT, TO_DEVICE, Frame
-from dataplane.records import Kind
-from inspector.journey import Stage, waits
+from inspector.life import Life, Name, Step, event_near, life_of
 from inspector.numbers import duration
+from inspector.sanitise import clean
 
-_NOTICES = {
-    Kind.KICK: "kick sent",
-    Kind.KICK_QUIET: "no kick: the device wanted none",
-    Kind.CALL: "call sent",
-    Kind.CALL_QUIET: "no call: the driver wanted none",
-}
+if TYPE_CHECKING:
+    from inspector.app import RingscopeApp
+    from inspector.session import Session
 
 
-def ring_layer(frame: Frame, queue_name: str, stages: tuple[Stage, ...], there: bool | None) -> Field:
-    """The Ring layer of a frame. `there`: whether its buffer still stands in its slot, None if unknown."""
+_WANTED = {"kick": "the device wanted none", "call": "the driver wanted none"}
+
+
+def life_of_frame(session: Session, frame: Frame) -> Life | None:
+    """What is known of the buffer of a frame, the last one of several; None where nothing is."""
+    queue, position = frame.origin
+    try:
+        last, near = position + max(frame.buffers, 1) - 1, event_near(session, frame.time)
+        return life_of(session, queue, last, near=near, details=False)
+    except LookupError:
+        return None
+
+
+def ring_of(session: Session, frame: Frame) -> Field:
+    """The Ring layer of a frame at the moment shown."""
+    where = session.slot_of_frame(frame.number)
+    name = clean(session.queue_name(frame.origin[0]))
+    return ring_layer(frame, name, life_of_frame(session, frame), where[2] if where else None, session.cursor)
+
+
+async def go_to_stage(app: RingscopeApp, frame: Frame, name: Name) -> None:
+    """To the slot of a frame, at the moment at which its buffer came to a stage."""
+    life = life_of_frame(app.session, frame)
+    step = life.step(name) if life is not None else None
+    if step is None or not step.event:
+        why = step.words if step is not None else "its buffer is no longer in the journal"
+        app.tell(f"packet {frame.number}: {why}", "flux")
+        return
+    app.go_to(step.event)
+    app.session.select(queue=frame.origin[0], slot=frame.head, frame=frame.number)
+    await app.action_view("rings")
+    app.tell(f"packet {frame.number}, {step.title}: after event {step.event:,} · 0 goes back to live", "past")
+
+
+def ring_layer(
+    frame: Frame, queue_name: str, life: Life | None, there: bool | None, cursor: int | None = None
+) -> Field:
+    """The Ring layer of a frame. `there`: whether its buffer still stands in its slot, None if unknown.
+
+    cursor: at a moment of the past, the event after which it is; what came later is not told.
+    """
     queue, position = frame.origin
     way = "driver to device" if frame.direction == TO_DEVICE else "device to driver"
     now = "" if there is None else ", still there" if there else ", used again since"
@@ -35,22 +72,32 @@ def ring_layer(frame: Frame, queue_name: str, stages: tuple[Stage, ...], there: 
         _note("slot", f"{frame.head}{now}"),
         _note("chain", _chain(frame)),
     ]
-    notices = [_NOTICES[stage.kind] for stage in stages if stage.kind in _NOTICES]
+    steps = [step for step in life.steps if step.event] if life is not None else []
+    shown = [step for step in steps if cursor is None or step.event <= cursor]
+    notices = [
+        f"{step.title}: {_WANTED[step.name]}" if step.state == "quiet" else step.title
+        for step in shown
+        if step.name in _WANTED
+    ]
     if notices:
         fields.append(_note("notification", "; ".join(notices)))
-    if stages:
-        steps = tuple(
-            _note(
-                stage.side.name.lower(),
-                f"{stage.words}{f', {duration(wait)} later' if wait is not None else ''}",
-            )
-            for stage, wait in waits(stages)
+    if shown and life is not None:
+        times = [step.time for step in shown]
+        whole = duration(max(times) - min(times))
+        rest = len(steps) - len(shown)
+        later = f", {rest} later {'one' if rest == 1 else 'ones'} not shown" if rest else ""
+        fields.append(
+            _note("way", f"{len(shown)} steps in {whole}{later}", tuple(_step(life, step) for step in shown))
         )
-        whole = duration(stages[-1].time - stages[0].time)
-        fields.append(_note("way", f"{len(stages)} steps in {whole}", steps))
     else:
-        fields.append(_note("way", "no longer in the journal"))
+        fields.append(_note("way", "not begun at this moment" if steps else "no longer in the journal"))
     return Field("Ring", f"{queue_name}, slot {frame.head}, buffer {position:,}", 0, 0, "note", tuple(fields))
+
+
+def _step(life: Life, step: Step) -> Field:
+    waited = life.waited(step)
+    later = f", {duration(waited)} later" if waited is not None else ""
+    return _note(step.side.name.lower(), f"{step.title}{later}")
 
 
 def _note(name: str, text: str, children: tuple[Field, ...] = ()) -> Field:

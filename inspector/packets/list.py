@@ -101,6 +101,9 @@ class PacketList(ScrollPane, can_focus=True):
         self.time_format = TIME_FORMATS[0]
         self.failure = ""  #: why the last filter could not be used, in one line
         self.shown = Shown(1, 0, range(0))
+        self.until: int | None = None  #: of the past: the newest packet that there was; None: live
+        self._whole = self.shown  # the view's picture, of which `shown` may be a part
+        self._before: tuple[bool, int | None] = True, None  # followed, and the cursor, before the past
         self._viewer = Viewer(self.view, self._ready, self._ready)
         self._wanted: tuple[str, ...] | None = None
         self._facts = Facts(session)
@@ -124,6 +127,29 @@ class PacketList(ScrollPane, can_focus=True):
         if not self.view.plain:
             self._viewer.wake(self.session.settled)
         self._take()
+
+    def look_back(self, until: int | None, moment: int | None) -> None:
+        """Show only what had been logged by a moment of the past: packets up to `until`; None: live again.
+
+        `moment` (ns since the epoch): of these, what became of their buffers later is not shown either. The
+        cursor goes to the newest packet of that moment.
+        """
+        if (until, moment) == (self.until, self._facts.moment):
+            return
+        if until is not None and self.until is None:
+            self._before, self.follow = (self.follow, self.cursor), False
+        back = until is None and self.until is not None
+        self.until, self._facts.moment = until, moment
+        self._take(anew=True)
+        if until is not None:
+            at = self.shown.newest
+            if at is not None:
+                self._go_to(at)
+        elif back and self._before[0]:
+            self.toggle_follow()
+        elif back and self._before[1] is not None:
+            self.go(self._before[1])
+        self.refresh()
 
     def set_filter(self, wanted: Matcher | None) -> None:
         """Show what matches; None shows all. What is shown stays until the new picture is whole."""
@@ -155,18 +181,20 @@ class PacketList(ScrollPane, can_focus=True):
         self.failure = event.wrong or self.failure
         self._take()
 
-    def _take(self) -> None:
+    def _take(self, anew: bool = False) -> None:
         """Show the view's newest picture; the line that is read stays where it is."""
-        before, after = self.shown, self.view.shown
-        if _same(before, after):
+        whole = self.view.shown
+        if not anew and self._whole.same(whole):
             return
+        before, after = self.shown, whole if self.until is None else whole.until(self.until)
+        self._whole = whole
         cursor, top = self.cursor, self.top
         at = before.position(cursor) if cursor is not None and before.keys is not None else None
         held = at if at is not None and top <= at < top + self.room else top
         number = before.number(held) if held < len(before) else None
         self.shown = after
         self.set_lines(len(after))
-        if _order(before) != _order(after):
+        if before.order != after.order:
             self._reveal_nearest()
         elif self.follow:
             self._to_newest()
@@ -174,6 +202,8 @@ class PacketList(ScrollPane, can_focus=True):
             self.scroll_to_line(top + place - held)
         if self.cursor is None and len(after):
             self.cursor = after.number(len(after) - 1)
+        elif self.until is not None and self.cursor is not None and self.cursor > self.until and len(after):
+            self.cursor = after.number(after.newest or 0)
         self.refresh()
         self.post_message(self.Changed())
 
@@ -265,6 +295,8 @@ class PacketList(ScrollPane, can_focus=True):
         return strip(self._width, pieces, ink("text", ground))
 
     def _nothing(self) -> str:
+        if self.until is not None and not len(self._whole.until(self.until)) and self.view.filter is None:
+            return "   no packet had been logged by this moment"
         if len(self.session.frames) and self.view.filter is not None:
             return f"   none of {count(len(self.session.frames))} packets matches the filter"
         return "   no packet yet: nothing has crossed the rings since this began"
@@ -282,6 +314,8 @@ class PacketList(ScrollPane, can_focus=True):
             marks=len(self.view.marks),
             left_out=self._layout.left_out,
             follow=self.follow,
+            held=self.session.frames.held_bytes,
+            until=self.until,
         )
 
     def watch_cursor(self, number: int | None) -> None:
@@ -328,8 +362,11 @@ class PacketList(ScrollPane, can_focus=True):
         self._go_to(0 if way < 0 else len(self.shown) - 1)
 
     def toggle_follow(self) -> bool:
-        """Follow the newest or stop; whether it follows now: only the capture's order has a newest end."""
-        self.follow = not self.follow and self.view.column is None
+        """Follow the newest or stop; whether it follows now: only the capture's order has a newest end.
+
+        In the past there is nothing to follow.
+        """
+        self.follow = not self.follow and self.view.column is None and self.until is None
         if self.follow and len(self.shown):
             self.cursor = self.shown.number(0 if self.shown.descending else len(self.shown) - 1)
             self._to_newest()
@@ -423,16 +460,3 @@ class PacketList(ScrollPane, can_focus=True):
 
     def on_blur(self) -> None:
         self._choosing = None
-
-
-def _same(one: Shown, other: Shown) -> bool:
-    """Whether two pictures have the same lines and say the same about them."""
-    ranges = isinstance(one.numbers, range) and isinstance(other.numbers, range)
-    if one.numbers is not other.numbers and not (ranges and one.numbers == other.numbers):
-        return False
-    said = [(*_order(each), each.first, each.last, each.complete, each.progress) for each in (one, other)]
-    return said[0] == said[1]
-
-
-def _order(shown: Shown) -> tuple[str, str | None, bool]:
-    return shown.filter_text, shown.column, shown.descending

@@ -7,14 +7,21 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
+from textual.message import Message
 from textual.screen import ModalScreen
 from textual.strip import Strip
 
-from inspector.packets.rows import ALL_COLUMNS, TIME_FORMATS
+from inspector.packets.rows import ALL_COLUMNS, TIME_FORMATS, cut
+from inspector.widgets.filling import Words, fitting
 from inspector.widgets.pane import Piece, ScrollPane
 from inspector.widgets.pane import line as strip
 
 _ABOUT = {column.name: column for column in ALL_COLUMNS}
+_HINTS = (
+    "space shows · K J move · t time · d default · enter applies · esc back",
+    "space shows · K J move · t time · d default · enter applies",
+    "space shows · enter applies · esc back",
+)
 
 
 class Choice(ScrollPane):
@@ -37,6 +44,14 @@ class Choice(ScrollPane):
         self.names = [*chosen, *(column.name for column in ALL_COLUMNS if column.name not in chosen)]
         self._at = 0
 
+    class Moved(Message):
+        """The cursor stands on another column."""
+
+    @property
+    def about(self) -> str:
+        """What the column under the cursor holds."""
+        return _ABOUT[self.names[self._at]].about
+
     def on_mount(self) -> None:
         self.set_lines(len(self.names))
 
@@ -52,7 +67,7 @@ class Choice(ScrollPane):
             ("▌" if at == self._at else " ", ink("accent", ground)),
             ("[x] " if shown else "[ ] ", ink("used" if shown else "muted", ground)),
             (f"{name:<13}", ink("strong" if shown else "text", ground)),
-            (column.about, ink("muted", ground)),
+            (cut(column.about, max(width - 18, 8)), ink("muted", ground)),
         ]
         return strip(width, pieces, ink("text", ground))
 
@@ -60,16 +75,10 @@ class Choice(ScrollPane):
         self.chosen = [name for name in self.names if name in self.chosen]
         self.refresh()
 
-    def put(self, chosen: tuple[str, ...]) -> None:
-        """Begin anew with these."""
-        self.chosen = list(chosen)
-        self.names = [*chosen, *(column.name for column in ALL_COLUMNS if column.name not in chosen)]
-        self._at = 0
-        self.reveal(0)
-
     def action_move(self, step: int) -> None:
         self._at = min(max(self._at + step, 0), len(self.names) - 1)
         self.reveal(self._at)
+        self.post_message(self.Moved())
 
     def action_turn(self) -> None:
         name = self.names[self._at]
@@ -102,16 +111,27 @@ class ColumnsDialogue(ModalScreen[tuple[tuple[str, ...], str]]):
         self._time = time_format
 
     def compose(self) -> ComposeResult:
-        with Container(id="columns") as box:
-            box.border_subtitle = "space shows · K J move · t time · d default · enter apply · esc back"
+        with Container(id="columns"):
             yield Choice(self._columns)
+            yield Words(id="about", ground="surface")
 
     def on_mount(self) -> None:
         self._entitle()
         self.query_one(Choice).focus()
 
+    def on_resize(self) -> None:
+        self._entitle()
+
+    def on_choice_moved(self, event: Choice.Moved) -> None:
+        event.stop()
+        self._entitle()
+
     def _entitle(self) -> None:
-        self.query_one("#columns").border_title = f"columns · time: {self._time}"
+        """The border says how the time is told and which keys there are; below the list, one column whole."""
+        box = self.query_one("#columns")
+        box.border_title = f"columns · time: {self._time}"
+        box.border_subtitle = fitting(max(box.size.width - 2, 16), *_HINTS)
+        self.query_one(Words).put(self.query_one(Choice).about)
 
     def action_time(self) -> None:
         at = TIME_FORMATS.index(self._time) if self._time in TIME_FORMATS else 0

@@ -15,6 +15,8 @@ from capture.flows import KINDS, Conversation, Conversations, Kind
 from inspector.numbers import count, duration, rate
 from inspector.sanitise import clean
 from inspector.screens.sheet import Sheet
+from inspector.screens.stream import open_stream
+from inspector.session import Session
 from inspector.widgets.grid import Grid, GridColumn, GridRow
 
 _COLUMNS = (
@@ -33,6 +35,7 @@ _COLUMNS = (
     GridColumn("max", "longest", right=True, gives_way=2),
 )
 _PAUSE = 0.5  #: seconds between two looks
+_PIECE = 1 << 14  #: packets gone through at a time
 _TITLES: dict[Kind, str] = {"eth": "Ethernet", "ip": "IP", "tcp": "TCP", "udp": "UDP", "icmp": "ICMP"}
 
 
@@ -82,6 +85,15 @@ def _made(conversations: Conversations, kind: Kind) -> tuple[tuple[Conversation,
     return rows, [grid_row(row, zero) for row in rows]
 
 
+def _until(session: Session, last: int) -> Conversations:
+    """The conversations of the packets kept up to one."""
+    conversations = Conversations()
+    for start in range(session.frames.first, last + 1, _PIECE):
+        for block in session.frames.blocks(start, min(start + _PIECE, last + 1)):
+            conversations.add(block)
+    return conversations
+
+
 def _end(address: str, port: int | None, kind: Kind) -> str:
     address = clean(address)
     if port is None or kind == "icmp":
@@ -108,6 +120,7 @@ class ConversationsScreen(Sheet[str]):
         self._known: dict[object, Conversation] = {}
         self._came = False
         self._looked = 0.0
+        self._past: tuple[int, Conversations] | None = None  # those of a moment: its newest packet, and they
 
     def body(self) -> Iterable[Widget]:
         grid = Grid(_COLUMNS, "none of this kind so far · c goes to the next kind", id="conversations")
@@ -130,27 +143,40 @@ class ConversationsScreen(Sheet[str]):
     async def _look(self) -> None:
         """Make the rows on a thread of its own: there may be thousands."""
         analysis, kind = self.ringscope.analysis, self._kind
-        rows, made = await asyncio.to_thread(_made, analysis.conversations, kind)
-        if not rows and not self._came:
-            for other in KINDS[::-1]:
-                if analysis.conversations.rows(other):
-                    self._kind, self._came = other, True
-                    await self._look()
-                    return
+        conversations = await self._conversations()
+        rows, made = await asyncio.to_thread(_made, conversations, kind)
+        there = conversations.kinds
+        if not rows and not self._came and there:
+            self._kind, self._came = there[-1], True
+            await self._look()
+            return
         self._came = self._came or bool(rows)
         if kind != self._kind:
             return
         self._known = {one.key: row for one, row in zip(made, rows, strict=True)}
-        folded = analysis.conversations.folded(self._kind)
+        folded = conversations.folded(self._kind)
         about = f"{count(len(rows))} · latency: available to used, of what the driver sent"
         if folded.conversations:
             about += f" · {count(folded.conversations)} idle ones summed up: {count(folded.packets)} packets"
-        if analysis.progress < 1:
+        if self._past is not None:
+            about = f"in the past: of packets up to {self._past[0]:,} · {about}"
+        elif analysis.progress < 1:
             about += f" · {analysis.progress:.0%} of the packets gone through"
         if analysis.failed:
             about = analysis.failed
-        others = "  ".join(_TITLES[kind] for kind in KINDS if kind != self._kind)
-        self.query_one(Grid).put(f"{_TITLES[self._kind]} conversations", f"{about}   c: {others}", made)
+        others = "  ".join(_TITLES[kind] for kind in there if kind != self._kind)
+        about += f"   c: {others}" if others else ""
+        self.query_one(Grid).put(f"{_TITLES[self._kind]} conversations", about, made)
+
+    async def _conversations(self) -> Conversations:
+        """Those of all packets, or at a moment of the past of those there were."""
+        until = self.session.cursor_frame
+        if until is None:
+            self._past = None
+            return self.ringscope.analysis.conversations
+        if self._past is None or self._past[0] != until:
+            self._past = until, await asyncio.to_thread(_until, self.session, until)
+        return self._past[1]
 
     def _chosen(self) -> Conversation | None:
         return self._known.get(self.query_one(Grid).key)
@@ -168,11 +194,17 @@ class ConversationsScreen(Sheet[str]):
     def action_stream(self) -> None:
         one = self._chosen()
         if one is not None:
-            self.ringscope.open_stream(one.last_number)
+            open_stream(self.ringscope, one.last_number)
 
     def action_kind(self, step: int) -> None:
-        self._kind = KINDS[(KINDS.index(self._kind) + step) % len(KINDS)]
-        self._came = True
+        """The next kind of which there is any."""
+        there = (self._past[1] if self._past is not None else self.ringscope.analysis.conversations).kinds
+        around = [KINDS[(KINDS.index(self._kind) + step * far) % len(KINDS)] for far in range(1, len(KINDS))]
+        others = [kind for kind in around if kind in there]
+        if not others:
+            self.ringscope.tell("there are conversations of no other kind")
+            return
+        self._kind, self._came = others[0], True
         self._show()
 
     def copy_text(self) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ModalScreen, Screen
@@ -15,7 +15,7 @@ from textual.widgets import Static
 from dataplane.records import Owner
 from inspector.chrome import bindings_of
 from inspector.theme import GLYPHS, Palette, palette
-from inspector.view import Lists
+from inspector.view import Explains, Lists
 
 _LEGEND = (
     (Owner.FREE, "free", "nobody owns it; the driver may fill it"),
@@ -45,16 +45,30 @@ def page(app: Any, screen: Screen[Any], inks: Palette) -> Text:
     """The whole help as one text."""
     text = Text()
     text.append("ringscope", inks.accent)
-    text.append("  both sides of every virtqueue, live\n\n", inks.text)
+    text.append("  both sides of every virtqueue, now and at any moment of the past\n\n", inks.text)
     if isinstance(screen, Lists):
         _keys(text, app, screen, inks)
         _filters(text, inks)
     else:
-        _legend(text, inks)
+        if isinstance(screen, Explains):
+            _explained(text, screen, inks)
+        else:
+            _legend(text, inks)
         _keys(text, app, screen, inks)
     text.append("\nctrl+p", inks.accent)
     text.append(" has every command by name, and the themes.", inks.text)
     return text
+
+
+def _explained(text: Text, screen: Explains, inks: Palette) -> None:
+    for title, lines in screen.explanations():
+        text.append(f"{title}\n", inks.strong)
+        told = tuple(lines)
+        width = max((len(example) for example, _ in told), default=0) + 2
+        for example, about in told:
+            text.append(f"  {example:<{width}}", inks.accent)
+            text.append(f"{about}\n", inks.text)
+        text.append("\n")
 
 
 def _legend(text: Text, inks: Palette) -> None:
@@ -123,6 +137,11 @@ def _filters(text: Text, inks: Palette) -> None:
         text.append(f"  {name:<30}", inks.accent)
         text.append(f"{info.about}", inks.text)
         text.append(f"{values}\n", inks.muted)
+
+
+def open_help(app: App[Any]) -> None:
+    """The help of the screen that is up."""
+    app.push_screen(HelpScreen(app.screen))
 
 
 class HelpScreen(ModalScreen[None]):

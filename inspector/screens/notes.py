@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from capture.expert import NOTES
+from capture.frame import Array
 from inspector.numbers import count
 from inspector.screens.sheet import Sheet
 from inspector.widgets.filling import Words
@@ -57,18 +58,27 @@ class NotesScreen(Sheet[int]):
     def beat(self) -> None:
         analysis = self.ringscope.analysis
         rows = []
-        for bit, found in analysis.expert.counts.items():
+        until = self.session.cursor_frame
+        for bit, every in analysis.expert.counts.items():
+            found = every if until is None else len(self._numbers(bit, until)) if every else 0
             if found:
                 info = NOTES[bit]
                 texts = (_SIGNS[info.severity], info.name, count(found), info.text)
                 order = (_GRAVE[info.severity], info.name, found, info.text)
                 rows.append(GridRow(bit, texts, order, _MEANINGS[info.severity]))
         about = f"{count(len(analysis.notes))} packets with notes"
+        if until is not None:
+            about = f"in the past: of packets up to {until:,}"
         if analysis.progress < 1:
             about += f" · {analysis.progress:.0%} of the packets gone through"
         grid = self.query_one(Grid)
         grid.put("expert notes", analysis.failed or about, rows)
         self._explain()
+
+    def _numbers(self, bit: int, until: int | None) -> Array:
+        """The packets with a note that are remembered; `until`: of those that there were by then."""
+        numbers = self.ringscope.analysis.expert.found(bit).numbers
+        return numbers if until is None else numbers[: int(np.searchsorted(numbers, until, "right"))]
 
     def _explain(self) -> None:
         """The whole explanation of the line under the cursor, and what the ring has to do with it."""
@@ -94,7 +104,7 @@ class NotesScreen(Sheet[int]):
         bit = self.query_one(Grid).key
         if not isinstance(bit, int):
             return
-        numbers = self.ringscope.analysis.expert.found(bit).numbers
+        numbers = self._numbers(bit, self.session.cursor_frame)
         numbers = numbers[numbers >= self.session.frames.first]
         if not len(numbers):
             self.ringscope.tell("the packets with this note are no longer kept", "flux")

@@ -7,7 +7,6 @@ what is kept a capture filter's; both are typed in a bar under the list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
@@ -21,15 +20,16 @@ from textual.timer import Timer
 from capture.dissect import Dissector
 from capture.dissection.headers import decode
 from capture.errors import FilterError
-from capture.fields import Field, Tree, field_at, walk
+from capture.fields import Field, Tree, field_at
 from capture.frame import Frame
 from inspector.chrome import Foot, TopLine
 from inspector.collector import leave_alone
+from inspector.life import Name
 from inspector.numbers import count
 from inspector.packets.bytes import BytesView, Span
 from inspector.packets.filterbar import FilterBar
 from inspector.packets.languages import CAPTURE, DISPLAY
-from inspector.packets.layers import ring_layer
+from inspector.packets.layers import go_to_stage, ring_of
 from inspector.packets.list import PacketList
 from inspector.packets.search import HINT, parse
 from inspector.packets.searching import Searching
@@ -71,6 +71,12 @@ class PacketsScreen(Screen[None]):
         _key("c", "conversations", "conversations", "packets.conversations", "Who talks with whom"),
         _key("x", "notes", "notes", "packets.notes", "Retransmissions, resets and what else is odd"),
         _key("d", "descriptor", "descriptors", "packets.descriptor", "The descriptors that carried it"),
+        _key("V", "moment('available')", "made available", "packets.available",
+             "Go to the moment its buffer was made available", False),
+        _key("U", "moment('used')", "made used", "packets.used",
+             "Go to the moment its buffer was made visible as used", False),
+        _key("E", "moment('collected')", "collected", "packets.collected",
+             "Go to the moment its buffer was collected", False),
         _key("b", "capture", "capture", "packets.capture", "Keep only packets that match (tcpdump's words)"),
         _key("vertical_line", "columns", "columns", "packets.columns", "Choose columns", sign="|"),
         _key("a", "apply(False)", "as filter", "packets.apply", "Show packets that share this field", False),
@@ -80,7 +86,7 @@ class PacketsScreen(Screen[None]):
         _key("tab", "app.focus_next", "pane", "pane.next", "List, fields, bytes, in turn", False),
         _key("ctrl+u", "clear", "clear filter", "packets.clear", "Show every packet again", False),
         _key("escape", "list", "list", "pane.list", "Back to the list", False),
-    ]
+    ]  # fmt: skip
     FOOT_FIRST = ("packets.filter", "search", "packets.stream", "packets.conversations", "write")
     DEFAULT_CSS = """
     PacketsScreen PacketList { height: 1fr; min-height: 6; background: $surface; }
@@ -101,6 +107,11 @@ class PacketsScreen(Screen[None]):
         self._searching = Searching(self)
         self._scope: int | None = None  # the only queue shown
         self._noted = 0  # how far the notes of the list reach
+        self._layers: tuple[tuple[Field, ...], str] = (
+            (),
+            "",
+        )  # of the packet shown, and what is said of them
+        self._moment: int | None = None  # of the past that its Ring layer tells of
 
     @property
     def ringscope(self) -> RingscopeApp:
@@ -150,6 +161,11 @@ class PacketsScreen(Screen[None]):
     def show(self, tick: Tick) -> None:
         packets = self.packets
         packets.grow()
+        past = tick.cursor is not None
+        packets.look_back(self.session.cursor_frame if past else None, tick.snapshot.time if past else None)
+        if tick.cursor != self._moment:
+            self._moment = tick.cursor
+            self._show_tree(*self._layers)
         analysis = self.ringscope.analysis
         if analysis.through != self._noted:
             self._noted = analysis.through
@@ -325,11 +341,10 @@ class PacketsScreen(Screen[None]):
 
     def _show_tree(self, layers: tuple[Field, ...], note: str) -> None:
         frame = self._frame
+        self._layers = layers, note
         if frame is None:
             return
-        where = self.session.slot_of_frame(frame.number)
-        name = clean(self.session.queue_name(frame.origin[0]))
-        ring = ring_layer(frame, name, self.session.journey(frame), where[2] if where else None)
+        ring = ring_of(self.session, frame)
         again = self._dissector.restarts
         replaced = f"decoder replaced {again} time{'s' if again > 1 else ''}" if again else ""
         self.query_one(FieldTree).put((ring, *layers), clean(" · ".join(filter(None, (note, replaced)))))
@@ -349,22 +364,24 @@ class PacketsScreen(Screen[None]):
         if found is not None:
             fields.reveal_field(found)
 
-    def all_fields(self) -> Iterator[Field]:
-        """Every field shown for the packet, the Ring layer's included."""
-        return (field for _, field in walk(self.query_one(FieldTree).fields))
-
     # keys
 
     def action_list(self) -> None:
         self.packets.focus()
+
+    async def action_moment(self, name: Name) -> None:
+        if self._frame is not None:
+            await go_to_stage(self.ringscope, self._frame, name)
 
     async def action_descriptor(self) -> None:
         if self._frame is not None:
             await self.ringscope.action_show_descriptor(self._frame.number)
 
     def action_stream(self) -> None:
+        from inspector.screens.stream import open_stream
+
         if self._frame is not None:
-            self.ringscope.open_stream(self._frame.number)
+            open_stream(self.ringscope, self._frame.number)
 
     def action_conversations(self) -> None:
         from inspector.screens.conversations import ConversationsScreen

@@ -16,7 +16,10 @@ from textual.screen import Screen
 
 from dataplane.records import Owner
 from dataplane.snapshot import PackedQueue
-from inspector.session import Selection, Tick
+from inspector import stepped
+from inspector.stepped import Told
+from inspector.tick import Selection, Tick
+from inspector.widgets import marking
 from inspector.widgets.areas import Areas
 from inspector.widgets.flow import Flow
 from inspector.widgets.keys import key
@@ -24,6 +27,7 @@ from inspector.widgets.notify import Notifications
 from inspector.widgets.pane import Pane
 from inspector.widgets.queues import Queues, tick_queue
 from inspector.widgets.ringtext import OWNER_WORDS, flag_words, label_word
+from inspector.widgets.step import StepPanel
 from inspector.widgets.table import Descriptors
 from inspector.widgets.wheel import Wheel
 
@@ -69,6 +73,7 @@ class RingsScreen(Screen[None]):
         Queues { height: 4; }
         Flow { height: 4; }
         Notifications { height: 5; }
+        StepPanel { height: 8; display: none; }
         Body.-flat #middle { layout: vertical; }
         Body.-flat #wheel { width: 1fr; height: 2; margin-right: 0; }
         #right.-columns #areas { margin-left: 1; }
@@ -82,6 +87,7 @@ class RingsScreen(Screen[None]):
         self._arranged: tuple[object, ...] = ()
         self._shown: Tick | None = None
         self._panes: list[Pane] = []
+        self._told: Told | None = None  #: what the panel of the last step shows; None: nothing
 
     def compose(self) -> ComposeResult:
         with Body(id="body"):
@@ -93,6 +99,7 @@ class RingsScreen(Screen[None]):
                     yield Descriptors(id="table")
                     yield Areas(id="areas")
             yield Notifications(id="notify")
+            yield StepPanel(id="step")
 
     def on_mount(self) -> None:
         self._panes = list(self.query(Pane))
@@ -103,9 +110,38 @@ class RingsScreen(Screen[None]):
     def show(self, tick: Tick) -> None:
         """Show a newer reading."""
         self._shown = tick
+        self._tell(tick)
         self.fit_panes()
         for pane in self._panes:
             pane.show(tick)
+        self._light()
+
+    def _tell(self, tick: Tick) -> None:
+        """What the picture is the outcome of: a step of the pair at rest, or an event of the past."""
+        session = self._rings_app.session
+        told = stepped.of(session).told
+        if tick.cursor is not None:
+            told = stepped.tell(tick.events.rows, session.shapes, f"event {tick.cursor:,}", store=True)
+        elif tick.snapshot.state != "frozen" or (told is not None and not told.holds(tick.snapshot.number)):
+            told = None
+        fresh = told is not None and (self._told is None or told.key != self._told.key)
+        self._told = told
+        self.query_one(StepPanel).told = told
+        table = self.query_one(Descriptors)
+        if fresh and told is not None and told.queue not in (None, table.selected) and table.follow:
+            self._rings_app.select(queue=told.queue, slot=None)
+
+    def _light(self) -> None:
+        """Mark what was written in the tables of the queue that is shown."""
+        table, areas, wheel = self.query_one(Descriptors), self.query_one(Areas), self.query_one(Wheel)
+        marks = self._told.marks.get(table.selected, marking.NONE) if self._told else marking.NONE
+        if marks != table.marks:
+            shape = self._rings_app.session.shape(table.selected)
+            table.light(marks, shape.table_entries if shape is not None else 0)
+            areas.light(marks)
+            wheel.light(marks)
+            if marks and table.follow:
+                self._unfold("table" if any(area in ("desc", "tables") for area, _, _ in marks) else "areas")
 
     def selection_changed(self, selection: Selection) -> None:
         """Highlight what is selected."""
@@ -161,7 +197,7 @@ class RingsScreen(Screen[None]):
         queues = len(self._shown.snapshot.queues) if self._shown else 3
         queue = tick_queue(self._shown, self.query_one(Queues).selected)
         packed = isinstance(queue, PackedQueue)
-        key = (width, height, queues, packed, self._unfolded)
+        key = (width, height, queues, packed, self._unfolded, self._told is not None)
         if key == self._arranged:
             return
         self._arranged = key
@@ -171,14 +207,26 @@ class RingsScreen(Screen[None]):
         self._folded = not wheel and not columns
         tall = height >= 33
         body.set_class(not wheel, "-flat")
-        for pane in (self.query_one(Queues), self.query_one(Flow), self.query_one(Notifications)):
+        for pane in (
+            self.query_one(Queues),
+            self.query_one(Flow),
+            self.query_one(Notifications),
+        ):
             pane.titled = wheel
         most = 8 if height >= 45 else 5 if wheel else 3
         above = min(queues, most) + wheel
         self.query_one(Queues).styles.height = above
         self.query_one(Flow).styles.height = 3 + wheel
         below = (5 if tall else 3) if wheel else 2
-        self.query_one(Notifications).styles.height = below
+        panel, notifications = self.query_one(StepPanel), self.query_one(Notifications)
+        panel.display = self._told is not None
+        notifications.display = not panel.display or height >= 45
+        notifications.styles.height = below
+        panel.titled = wheel
+        if panel.display:
+            tall_panel = 10 if height >= 45 else 8 if tall else 6
+            panel.styles.height = tall_panel if wheel else 4
+            below = below * notifications.display + (tall_panel if wheel else 4)
         middle = height - above - 3 - wheel - below
         round_ = self.query_one(Wheel)
         round_.flat = not wheel
@@ -224,13 +272,22 @@ class RingsScreen(Screen[None]):
     def action_pane(self, way: int) -> None:
         """Go to the next pane; where only one is unfolded, to the next of those."""
         if self._folded:
-            self._unfolded = "areas" if self._unfolded == "table" else "table"
-            self.fit_panes()
+            self._unfold("areas" if self._unfolded == "table" else "table")
             self.query_one(f"#{self._unfolded}").focus()
         elif way > 0:
             self.focus_next(Pane)
         else:
             self.focus_previous(Pane)
+
+    def _unfold(self, name: str) -> None:
+        """Where only one of both has room: show the table, or the areas."""
+        if not self._folded or self._unfolded == name:
+            return
+        hidden = self.query_one(f"#{self._unfolded}")
+        self._unfolded = name
+        self.fit_panes()
+        if hidden.has_focus:
+            self.query_one(f"#{name}").focus()
 
     def action_turn(self, by: int) -> None:
         self.query_one(Wheel).turn(by)

@@ -6,7 +6,7 @@ import asyncio
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from capture.frame import TO_DEVICE
-from capture.streams import Stream, follow
+from capture.streams import Stream, follow, kind_of
 from inspector.numbers import count
 from inspector.packets.search import HINT, Pattern, parse
 from inspector.packets.streamlines import FORMS, Form, Run, StreamLine, find, lines, runs, suits
@@ -23,7 +23,22 @@ from inspector.screens.sheet import Sheet
 from inspector.widgets.pane import Piece, ScrollPane, title
 from inspector.widgets.pane import line as strip
 
+if TYPE_CHECKING:
+    from inspector.app import RingscopeApp
+
 _LIMIT = 8 << 20  #: bytes of a stream that are shown
+
+
+def open_stream(app: RingscopeApp, number: int) -> None:
+    """Show what the two ends of a packet's stream said; say so where it is part of none."""
+    try:
+        kind_of(app.session.frames, number)
+    except LookupError:
+        app.tell(f"packet {number} is no longer kept", "flux")
+    except ValueError:
+        app.tell(f"packet {number} is no TCP or UDP, and only these have streams")
+    else:
+        app.open_stream(number)
 
 
 class StreamView(ScrollPane):

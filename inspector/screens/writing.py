@@ -13,10 +13,15 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from inspector.numbers import count
+from inspector.packets.rows import cut
 from inspector.sanitise import clean
+from inspector.widgets.filling import Words, fitting
 from inspector.widgets.pane import Inked, Piece
 from inspector.widgets.pane import line as strip
 from inspector.writing import Choice, wrong_name
+
+_HINTS = ("↑ ↓ which packets · enter writes · esc back", "enter writes · esc back")
+_ENDS = "a name that ends in .pcapng keeps the facts of the ring, one in .pcap does not"
 
 
 class Choices(Inked):
@@ -42,8 +47,9 @@ class Choices(Inked):
             ("(•) " if chosen else "( ) ", ink("accent" if chosen else "muted", ground)),
             (f"{one.name:<10}", name),
             (f"{count(one.packets):>8} packet{'s' if one.packets != 1 else ' '}  ", name),
-            (clean(one.about), ink("muted", ground)),
         ]
+        room = max(self.size.width - sum(len(text) for text, _ in pieces), 1)
+        pieces.append((cut(clean(one.about), room), ink("muted", ground)))
         return strip(self.size.width, pieces, ink("text", ground))
 
     def step(self, way: int) -> None:
@@ -79,22 +85,27 @@ class WriteDialogue(ModalScreen[tuple[Choice, str]]):
     def compose(self) -> ComposeResult:
         with Container(id="write") as box:
             box.border_title = "write packets to a file"
-            box.border_subtitle = self._hint
             yield Choices(self._choices, self._proposed)
             yield Input(self._path, select_on_focus=False)
-
-    _hint = "↑ ↓ which · .pcapng keeps ring facts, .pcap does not · enter writes · esc back"
+            yield Words(id="about", ground="surface")
 
     def on_mount(self) -> None:
         self.query_one(Input).focus()
+        self._say(wrong_name(self._path))
+
+    def on_resize(self) -> None:
+        self._say(wrong_name(self.query_one(Input).value))
+
+    def _say(self, wrong: str) -> None:
+        box, words = self.query_one("#write"), self.query_one(Words)
+        box.set_class(bool(wrong), "-wrong")
+        box.border_subtitle = fitting(max(box.size.width - 2, 16), *_HINTS)
+        words.put(f"! {wrong}" if wrong else _ENDS, "fault" if wrong else "muted")
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
-        wrong = wrong_name(event.value)
-        box = self.query_one("#write")
-        box.set_class(bool(wrong), "-wrong")
-        box.border_subtitle = (f"! {clean(wrong)}" if wrong else self._hint).replace("[", r"\[")
+        self._say(wrong_name(event.value))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -6,6 +6,7 @@ Split: the available ring (2.7.6) and the used ring (2.7.8). Packed: both event 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from dataplane.records import Owner
 from dataplane.snapshot import AnyQueue, PackedQueue, SplitQueue
 from inspector.sanitise import clean
 from inspector.theme import GLYPHS
+from inspector.widgets import marking
 from inspector.widgets.keys import key
 from inspector.widgets.pane import Ink, Pane, Piece, line, title
 from inspector.widgets.queues import tick_queue
@@ -33,7 +35,7 @@ class Fact:
     """One value: in memory, and as each side has it ("" where it keeps none).
 
     `writer` is the side that writes it; `agrees` whether its own copy equals memory (True where it
-    keeps none).
+    keeps none); `ahead`: it differs by what the side has written and not made visible yet, as it should.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Fact:
     writer: str
     agrees: bool
     note: str = ""
+    ahead: bool = False
 
 
 def facts(queue: AnyQueue) -> tuple[list[Fact], list[Fact]]:
@@ -64,6 +67,7 @@ def _split_facts(queue: SplitQueue) -> tuple[list[Fact], list[Fact]]:
             _text(device.last_avail if device else None),
             "driver",
             own_avail is None or own_avail == queue.avail_idx,
+            ahead=driver is not None and own_avail == (queue.avail_idx + driver.added) & 0xFFFF,
         ),
         Fact("flags", str(queue.avail_flags), "", "", "driver", True, "NO_INTERRUPT" if no_call else ""),
         Fact(
@@ -83,6 +87,7 @@ def _split_facts(queue: SplitQueue) -> tuple[list[Fact], list[Fact]]:
             _text(own_used),
             "device",
             own_used is None or own_used == queue.used_idx,
+            ahead=device is not None and own_used == (queue.used_idx + device.unflushed) & 0xFFFF,
         ),
         Fact("flags", str(queue.used_flags), "", "", "device", True, "NO_NOTIFY" if no_kick else ""),
         Fact(
@@ -132,7 +137,35 @@ def _text(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def block(ink: Ink, facts: list[Fact], exact: bool, width: int) -> list[Strip]:
+#: What a fact is called where it is marked: (area, field), by the side that writes it and its name.
+_MARKED = {
+    ("driver", "idx"): ("avail_idx", ""),
+    ("driver", "flags"): ("avail_flags", ""),
+    ("driver", "used_event"): ("used_event", ""),
+    ("device", "idx"): ("used_idx", ""),
+    ("device", "flags"): ("used_flags", ""),
+    ("device", "avail_event"): ("avail_event", ""),
+}
+_MARKED_EVENT = {"off": "off_wrap", "wrap": "off_wrap", "flags": "flags"}
+
+
+def marked(fact: Fact, packed: bool, marks: marking.Marks) -> bool:
+    """Whether a fact's value in memory is one of the fields that light up."""
+    if packed:
+        field = _MARKED_EVENT.get(fact.name)
+        return field is not None and (f"{fact.writer}_event", 0, field) in marks
+    known = _MARKED.get((fact.writer, fact.name))
+    return known is not None and (known[0], 0, known[1]) in marks
+
+
+def block(
+    ink: Ink,
+    facts: list[Fact],
+    exact: bool,
+    width: int,
+    packed: bool = False,
+    marks: marking.Marks = marking.NONE,
+) -> list[Strip]:
     """The values of one area: a line of sides, and a line for each fact."""
     muted = ink("muted")
     head: list[Piece] = [
@@ -145,11 +178,15 @@ def block(ink: Ink, facts: list[Fact], exact: bool, width: int) -> list[Strip]:
     for fact in facts:
         pieces: list[Piece] = [
             (f" {fact.name:<{_NAME}}", muted),
-            (f"{fact.memory:>{_VALUE}}", ink(fact.writer) if fact.writer else ink("text")),
+            *marking.cell(
+                ink, f"{fact.memory:>{_VALUE}}", fact.writer or "text", "surface", marked(fact, packed, marks)
+            ),
         ]
         for side, value in (("driver", fact.driver), ("device", fact.device)):
             if fact.writer == side and not fact.agrees:
-                pieces.append((f"{mark + value:>{_VALUE}}", ink("fault" if exact else "flux")))
+                pieces.append(
+                    (f"{mark + value:>{_VALUE}}", ink("fault" if exact and not fact.ahead else "flux"))
+                )
             elif value or not fact.note:
                 pieces.append((f"{value:>{_VALUE}}", ink(side if fact.writer == side else "text")))
         if fact.note:
@@ -158,11 +195,29 @@ def block(ink: Ink, facts: list[Fact], exact: bool, width: int) -> list[Strip]:
     return strips
 
 
-def available_rows(ink: Ink, queue: SplitQueue, start: int, count: int, width: int) -> list[Strip]:
+def ahead_of(index: int, size: int, entries: Iterable[int], shown: int) -> int:
+    """How many entries from `index` on are shown too, as far as a mark stands: written, not visible yet.
+
+    The last `shown` entries before `index` hold what is outstanding: marks there are of visible ones.
+    """
+    ahead = ((entry - index) % size for entry in entries)
+    return max((far + 1 for far in ahead if far < size - shown), default=0)
+
+
+def available_rows(
+    ink: Ink,
+    queue: SplitQueue,
+    start: int,
+    count: int,
+    width: int,
+    marks: marking.Marks = marking.NONE,
+) -> list[Strip]:
     """Entries of the available ring, the newest first from the `start`th on."""
+    lit = marking.fields(marks, "avail_ring")
+    start -= ahead_of(queue.avail_idx, queue.size, lit, queue.published - queue.collected)
     strips = [line(width, [(f" {'entry':>6}      head  row", ink("muted"))], ink("muted"))]
     size = len(queue.avail_ring)
-    marks = (
+    stages = (
         (queue.collected, Owner.FREE),
         (queue.used, Owner.USED),
         (queue.seen, Owner.IN_USE),
@@ -171,21 +226,44 @@ def available_rows(ink: Ink, queue: SplitQueue, start: int, count: int, width: i
     for back in range(start, min(start + count - 1, size)):
         slot = (queue.avail_idx - 1 - back) % queue.size
         buffer = queue.published - 1 - back
-        owner = next((o for limit, o in marks if buffer < limit), Owner.AVAILABLE)
+        owner = next((o for limit, o in stages if buffer < limit), Owner.FREE)
         label = int(queue.avail_label[slot])
-        past = owner == Owner.FREE
+        past = owner == Owner.FREE and back >= 0
         pieces: list[Piece] = [
             (f" {slot:>6} ", ink("muted")),
             (f"{GLYPHS[owner]} ", ink(OWNER_MEANINGS[owner])),
-            (f"→ {int(queue.avail_ring[slot]):>5}", ink("muted" if past else "driver")),
-            (f"  {label_word(label)}" if width >= 28 else f" {label_sign(label)}", ink(_trust(label))),
+            ("→", ink("muted" if past else "driver")),
+            *marking.cell(
+                ink,
+                f" {int(queue.avail_ring[slot]):>5}",
+                "muted" if past else "driver",
+                "surface",
+                slot in lit,
+            ),
+            (_row_word(label, back, width, 28), ink(_trust(label))),
         ]
         strips.append(line(width, pieces, ink("text")))
     return strips
 
 
-def used_rows(ink: Ink, queue: SplitQueue, start: int, count: int, width: int) -> list[Strip]:
+def _row_word(label: int, back: int, width: int, words_from: int) -> str:
+    """How far an entry can be trusted; of one that the index has not come to, that it is not visible yet."""
+    if back < 0:
+        return "  not yet" if width >= words_from else " ·"
+    return f"  {label_word(label)}" if width >= words_from else f" {label_sign(label)}"
+
+
+def used_rows(
+    ink: Ink,
+    queue: SplitQueue,
+    start: int,
+    count: int,
+    width: int,
+    marks: marking.Marks = marking.NONE,
+) -> list[Strip]:
     """Entries of the used ring, the newest first from the `start`th on."""
+    lit = marking.fields(marks, "used_ring")
+    start -= ahead_of(queue.used_idx, queue.size, lit, queue.used - queue.collected)
     strips = [line(width, [(f" {'entry':>6}        id     len  row", ink("muted"))], ink("muted"))]
     size = len(queue.used_ring)
     waits = queue.used - queue.collected
@@ -193,13 +271,16 @@ def used_rows(ink: Ink, queue: SplitQueue, start: int, count: int, width: int) -
         slot = (queue.used_idx - 1 - back) % queue.size
         written, length = queue.used_ring[slot].tolist()
         label = int(queue.used_label[slot])
-        owner = Owner.USED if back < waits else Owner.FREE
-        fresh = "device" if owner == Owner.USED else "muted"
+        owner = Owner.USED if 0 <= back < waits else Owner.FREE
+        fresh = "device" if owner == Owner.USED or back < 0 else "muted"
+        names = lit.get(slot, frozenset())
         pieces: list[Piece] = [
             (f" {slot:>6} ", ink("muted")),
             (f"{GLYPHS[owner]} ", ink(OWNER_MEANINGS[owner])),
-            (f"→ {written:>5} {length:>7}", ink(fresh)),
-            (f"  {label_word(label)}" if width >= 34 else f" {label_sign(label)}", ink(_trust(label))),
+            ("→", ink(fresh)),
+            *marking.cell(ink, f" {written:>5}", fresh, "surface", "id" in names),
+            *marking.cell(ink, f" {length:>7}", fresh, "surface", "len" in names),
+            (_row_word(label, back, width, 34), ink(_trust(label))),
         ]
         strips.append(line(width, pieces, ink("text")))
     return strips
@@ -240,6 +321,14 @@ class Areas(Pane):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._back = 0
+        self.marks: marking.Marks = marking.NONE
+
+    def light(self, marks: marking.Marks) -> None:
+        """Light up these fields, and turn to the newest entries."""
+        self.marks = marks
+        if marks:
+            self._back = 0
+        self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
         queue = tick_queue(self.tick, self.selected)
@@ -268,12 +357,12 @@ class Areas(Pane):
         if packed:
             about = [(clean(queue.name), ink("muted", "panel"))]
         strips = [title(ink, width, name, about, self.has_focus and driver)]
-        strips += block(ink, facts(queue)[0 if driver else 1], queue.exact, width)
+        strips += block(ink, facts(queue)[0 if driver else 1], queue.exact, width, packed, self.marks)
         room = height - len(strips)
         if isinstance(queue, SplitQueue):
             if room >= 2 and len(queue.avail_ring):
                 rows = available_rows if driver else used_rows
-                strips += rows(ink, queue, self._back, room, width)
+                strips += rows(ink, queue, self._back, room, width, self.marks)
         elif room >= 1:
             words = (
                 event_words(queue.driver_off_wrap, queue.driver_flags, "call")

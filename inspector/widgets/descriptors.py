@@ -13,12 +13,15 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from rich.segment import Segment
+from rich.style import Style
 from textual.strip import Strip
 
 from dataplane.layout import DESC_F_INDIRECT, DESC_F_NEXT
 from dataplane.records import CHANGED, LABEL_MASK, Label, Owner
 from dataplane.snapshot import AnyQueue, PackedQueue
 from inspector.theme import GLYPHS
+from inspector.widgets import marking
+from inspector.widgets.marking import Marks
 from inspector.widgets.order import Line
 from inspector.widgets.pane import Ink, line
 from inspector.widgets.ringtext import (
@@ -138,10 +141,15 @@ def rows(
     chosen: int | None,
     opened: frozenset[int],
     it: Layout,
+    marks: Marks = marking.NONE,
+    table_entries: int = 0,
 ) -> list[Strip]:
-    """One strip per line. `ages`: pictures since the row of a line changed; `chosen`: the slot selected."""
+    """One strip per line. `ages`: pictures since the row of a line changed; `chosen`: the slot selected;
+    `marks`: fields that light up; `table_entries`: of each slot, by which marks in tables are counted."""
     if not lines:
         return []
+    marked = marking.fields(marks, "desc")
+    marked_entries = marking.fields(marks, "tables") if table_entries else {}
     packed = isinstance(queue, PackedQueue)
     slots = np.fromiter((slot for slot, _ in lines), dtype=np.int64, count=len(lines))
     picked = queue.desc[slots].tolist()
@@ -155,8 +163,10 @@ def rows(
         ground = "selected" if slot == chosen and entry < 0 else ink.glow(int(ages[i]))
         mine = mate >= 0 and buffers[i] == mate
         if entry >= 0:
-            strips.append(_entry(ink, queue, slot, entry, ground, mine, it))
+            names = marked_entries.get(slot * table_entries + entry, frozenset())
+            strips.append(_entry(ink, queue, slot, entry, ground, mine, it, names))
             continue
+        names = marked.get(slot, frozenset())
         fields = picked[i]
         if packed:
             address, length, last, flags = fields
@@ -177,11 +187,9 @@ def rows(
         segments = [
             Segment("▌ " if mine else "  ", ink("accent", ground)),
             Segment(f"{slot:>{it.number}} ", ink("muted", ground)),
-            Segment(f"{join} {owner_cell} ", ink(meaning, ground)),
-            Segment(
-                f"0x{address:0{it.digits}x} {length:>{it.lengths}}  {words:<{it.flags}} {last:>5} ",
-                text,
-            ),
+            *_owner(ink, f"{join} {owner_cell}", meaning, ground, "owner" in names),
+            *_values(ink, text, address, length, words, last, it, names, packed, ground),
+            Segment(" ", text),
             Segment(label_cell, ink(_WORST[word], ground)),
         ]
         rest = it.width - it.used
@@ -195,13 +203,59 @@ def rows(
     return strips
 
 
+def _owner(ink: Ink, text: str, meaning: str, ground: str, marked: bool) -> list[Segment]:
+    if not marked:
+        return [Segment(text, ink(meaning, ground))]
+    return [Segment(text[:1], ink(meaning, ground))] + [
+        Segment(*piece) for piece in marking.cell(ink, text[1:], meaning, ground, True)
+    ]
+
+
+def _values(
+    ink: Ink,
+    style: Style,
+    address: int,
+    length: int,
+    words: str,
+    last: int,
+    it: Layout,
+    marked: frozenset[str],
+    packed: bool,
+    ground: str,
+) -> list[Segment]:
+    """The four fields, each behind a blank, the marked ones lit up."""
+    cells = (
+        ("addr", f" 0x{address:0{it.digits}x}"),
+        ("len", f" {length:>{it.lengths}}"),
+        ("flags", f"  {words:<{it.flags}}"),
+        ("id" if packed else "next", f" {last:>5}"),
+    )
+    if not marked:
+        return [Segment("".join(text for _, text in cells), style)]
+    meaning = "text"
+    return [
+        Segment(*piece)
+        for name, text in cells
+        for piece in marking.cell(ink, text, meaning, ground, name in marked)
+    ]
+
+
 def _join(first: bool, more: bool) -> str:
     if first:
         return "┌" if more else " "
     return "├" if more else "└"
 
 
-def _entry(ink: Ink, queue: AnyQueue, slot: int, entry: int, ground: str, mine: bool, it: Layout) -> Strip:
+def _entry(
+    ink: Ink,
+    queue: AnyQueue,
+    slot: int,
+    entry: int,
+    ground: str,
+    mine: bool,
+    it: Layout,
+    marked: frozenset[str],
+) -> Strip:
     """A line of an opened indirect table; a dot where the slot has no such entry at the moment."""
     table = queue.tables.get(slot)
     owner = 11 if it.owner_word else 1
@@ -215,10 +269,11 @@ def _entry(ink: Ink, queue: AnyQueue, slot: int, entry: int, ground: str, mine: 
     flags, last = (fourth, third) if packed else (third, fourth)
     join = "└" if entry == len(table) - 1 else "├"
     number = f"{join} {entry}".ljust(owner + 2)
-    body = f"0x{address:0{it.digits}x} {length:>{it.lengths}}  {_flags(flags, packed):<{it.flags}} {last:>5}"
-    return line(
-        it.width, [gutter, (f"{indent}{number} ", edge), (body, ink("text", ground))], ink("text", ground)
+    values = _values(
+        ink, ink("text", ground), address, length, _flags(flags, packed), last, it, marked, packed, ground
     )
+    pieces = [(part.text, part.style or edge) for part in values]
+    return line(it.width, [gutter, (f"{indent}{number}", edge), *pieces], ink("text", ground))
 
 
 def changed(queue: AnyQueue, previous: AnyQueue | None, slots: Slots) -> npt.NDArray[np.bool_]:

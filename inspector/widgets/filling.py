@@ -26,19 +26,26 @@ def parts(text: str, width: int, most: int) -> list[str]:
     return [*lines, text]
 
 
+def fitting(width: int, *texts: str) -> str:
+    """The first of these, from the longest to the shortest, that needs no more than `width` cells."""
+    return next((text for text in texts if len(text) <= width), texts[-1])
+
+
 class Words(Inked):
     """As high as its words need."""
 
     DEFAULT_CSS = "Words { height: auto; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None, ground: str = "panel") -> None:
         super().__init__(id=id)
         self._text = ""
+        self._meaning = "text"
+        self._ground = ground
 
-    def put(self, text: str) -> None:
+    def put(self, text: str, meaning: str = "text") -> None:
         text = clean(text)
-        if text != self._text:
-            self._text = text
+        if (text, meaning) != (self._text, self._meaning):
+            self._text, self._meaning = text, meaning
             self.refresh(layout=True)
 
     def _lines(self, width: int) -> list[str]:
@@ -50,4 +57,5 @@ class Words(Inked):
     def render_line(self, y: int) -> Strip:
         lines = self._lines(self.size.width)
         text = f" {lines[y]}" if y < len(lines) else ""
-        return strip(self.size.width, [(text, self.ink("text", "panel"))], self.ink("text", "panel"))
+        style = self.ink(self._meaning, self._ground)
+        return strip(self.size.width, [(text, style)], self.ink("text", self._ground))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -15,9 +16,10 @@ from dataplane.records import Owner
 from dataplane.snapshot import AnyQueue, PackedQueue
 from inspector.sanitise import clean
 from inspector.theme import GLYPHS
-from inspector.widgets.descriptors import Widths, changed, header, layout, measure, rows, trust
+from inspector.widgets import marking
+from inspector.widgets.descriptors import Layout, Widths, changed, header, layout, measure, rows, trust
 from inspector.widgets.keys import key
-from inspector.widgets.order import Order, by_buffer, by_slot
+from inspector.widgets.order import Line, Order, by_buffer, by_slot
 from inspector.widgets.pane import Ink, Pane, Piece, line, merged, title
 from inspector.widgets.positions import LEVELS, density
 from inspector.widgets.queues import tick_queue
@@ -90,6 +92,9 @@ class Descriptors(Pane):
         self.follow = True
         self.mapped = True  #: whether a line shows all slots at once
         self.opened: dict[int, dict[int, int]] = {}
+        self.marks: marking.Marks = marking.NONE
+        self._unseen = False  #: lit up, and not in sight yet
+        self.table_entries = 0  #: of each slot's indirect table, for marks in "tables"
         self._top = 0
         self._widths = Widths()
         self._shape = (-1, -1)
@@ -120,6 +125,7 @@ class Descriptors(Pane):
         queue = self.queue
         if queue is not None and self.follow:
             self._keep_up(queue)
+        self._show_marks()
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Strip]:
@@ -151,9 +157,48 @@ class Descriptors(Pane):
             strips.append(overview(ink, queue, width, low, high))
         strips.append(Strip.join([header(ink, queue, it), line(1, [], ink("muted"))]))
         mark, rail = line(1, [("▐", ink("accent"))], ink("text")), line(1, [], ink("text"))
-        for i, strip in enumerate(rows(ink, queue, lines, ages, self.slot, opened, it)):
+        for i, strip in enumerate(self._rows(queue, lines, ages, opened, it)):
             strips.append(Strip([*strip, *(mark if start <= i <= stop else rail)], width))
         return strips
+
+    def _rows(
+        self,
+        queue: AnyQueue,
+        lines: Sequence[Line],
+        ages: npt.NDArray[np.int64],
+        opened: frozenset[int],
+        it: Layout,
+    ) -> list[Strip]:
+        return rows(self.ink, queue, lines, ages, self.slot, opened, it, self.marks, self.table_entries)
+
+    def light(self, marks: marking.Marks, table_entries: int = 0) -> None:
+        """Light up these fields, open the tables that they stand in, and bring the first one into sight."""
+        self.marks, self.table_entries = marks, table_entries
+        self._unseen = bool(marks)
+        self._show_marks()
+        self.redraw()
+
+    def _show_marks(self) -> None:
+        """Bring what is lit up into sight, once its rows are there."""
+        queue, marks, table_entries = self.queue, self.marks, self.table_entries
+        if queue is not None and self._unseen:
+            self._unseen = False
+            tables = sorted(
+                {i // table_entries for i in marking.fields(marks, "tables")} if table_entries else ()
+            )
+            opened = self.opened.setdefault(queue.index, {})
+            for slot in tables:
+                opened.setdefault(slot, len(queue.tables.get(slot, ())))
+            slots = sorted(marking.fields(marks, "desc")) or tables
+            if slots and slots[0] < queue.size:
+                self._bring(queue, slots[0])
+
+    def _bring(self, queue: AnyQueue, slot: int) -> None:
+        """Bring the line of a slot into sight, with some lines around it where it is far."""
+        at = self.order(queue).line_of(slot)
+        _, room = self.body()
+        if at is not None and room and not self._top <= at < self._top + room:
+            self._top = max(0, at - room // 4)
 
     def _ages(self, queue: AnyQueue, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         previous = self.tick.previous if self.tick else None
@@ -194,10 +239,8 @@ class Descriptors(Pane):
             newest = (queue.driver.avail_idx - 1) % queue.size
         else:
             newest = int(queue.avail_ring[(queue.avail_idx - 1) % queue.size])
-        at = self.order(queue).line_of(newest)
-        _, room = self.body()
-        if at is not None and room and not self._top <= at < self._top + room:
-            self._top = max(0, at - room // 4)
+        if not self.marks:
+            self._bring(queue, newest)
 
     def reveal(self, slot: int | None) -> None:
         """Put the cursor on a slot and bring its line into sight."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from dataplane.records import Owner
 from dataplane.snapshot import AnyQueue, PackedQueue
 from inspector.sanitise import clean
 from inspector.theme import GLYPHS
+from inspector.widgets import marking
 from inspector.widgets.pane import Ink, Pane, Piece, line, merged, title
 from inspector.widgets.positions import (
     LEVELS,
@@ -101,15 +102,23 @@ def geometry(width: int, height: int, size: int) -> Geometry:
 
 
 def lines(
-    ink: Ink, queue: AnyQueue, marks: Sequence[Mark], slot: int | None, width: int, height: int
+    ink: Ink,
+    queue: AnyQueue,
+    marks: Sequence[Mark],
+    slot: int | None,
+    width: int,
+    height: int,
+    lit: Collection[int] = (),
 ) -> list[Strip]:
-    """The wheel of one queue in exactly `height` strips; `marks`: where the driver was, newest last."""
+    """The wheel of one queue in exactly `height` strips; `marks`: where the driver was, newest last;
+    `lit`: slots that look chosen, because something was just written there."""
     ring = positions(queue)
     shape = geometry(width, height, queue.size)
     codes = np.append(density(ring.owners, shape.parts, wake(queue.size, marks)), np.uint8(_BLANK))
-    at = position_of_slot(queue, slot) if slot is not None else None
-    if at is not None:
-        codes[min(at * shape.parts // queue.size, shape.parts - 1)] = _CHOSEN
+    for each in (*lit, *(() if slot is None else (slot,))):
+        at = position_of_slot(queue, each) if each < queue.size else None
+        if at is not None:
+            codes[min(at * shape.parts // queue.size, shape.parts - 1)] = _CHOSEN
     pixels = codes[shape.part]
     cells = pixels[0::2].astype(np.int32) << 8 | pixels[1::2]
     notes = _notes(ink, queue, ring, shape)
@@ -303,7 +312,13 @@ class Wheel(Pane):
         self.slot: int | None = None
         self._marks: deque[Mark] = deque(maxlen=_PICTURES)
         self._of = (-1, -1)  #: the queue and generation that the marks are of
+        self.marks: marking.Marks = marking.NONE
         self.flat = False  #: two lines and no title: there is no room for a wheel
+
+    def light(self, marks: marking.Marks) -> None:
+        """Light up the slots in which these fields stand."""
+        self.marks = marks
+        self.redraw()
 
     def show(self, tick: Tick) -> None:
         queue = tick_queue(tick, self.selected)
@@ -325,7 +340,8 @@ class Wheel(Pane):
         what = "slots" if isinstance(queue, PackedQueue) else "entries"
         about = [(f"of {clean(queue.name)} · {queue.size:,} {what}", self.ink("muted", "panel"))]
         head = title(self.ink, width, "ring", about, self.has_focus)
-        return [head, *lines(self.ink, queue, self._marks, self.slot, width, height - 1)]
+        lit = marking.fields(self.marks, "desc")
+        return [head, *lines(self.ink, queue, self._marks, self.slot, width, height - 1, lit)]
 
     def position_at(self, x: int, y: int) -> int | None:
         """The position of the ring drawn at a cell, None off the ring."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,13 @@ from frames.talk import ACK, FIN, PSH, RST, SYN, Tape, chaos, checksum, ether, i
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import capture
 from capture import expert
 from capture.batch import sums
 from capture.expert import NOTES, Expert
+from capture.files.opened import load
 from capture.frame import TO_DRIVER
+from capture.play import MIX
 from capture.store import Block, FrameStore
 from capture.tracking import tcpstate
 
@@ -400,3 +404,16 @@ def test_every_note_is_explained_in_one_line() -> None:
     assert len({info.name for info in NOTES.values()}) == len(bits)
     assert all(bit.bit_count() == 1 for bit in bits)
     assert all("\n" not in info.text + info.ring and info.text for info in NOTES.values())
+
+
+def test_the_shipped_packets_played_twice_are_no_retransmissions() -> None:
+    """Its sequence numbers are the same in every round; each round is a connection of its own."""
+    store, expert, counts = load(Path(capture.__file__).parent / MIX).store, Expert(gaps=False), []
+    for again_at in (0, 10_000_000_000):
+        for block in store.blocks(1, store.last + 1):
+            rows = block.rows.copy()
+            rows["time"] += again_at
+            expert.add(Block(rows, block.data, block.offsets, block.stages))
+        counts.append(expert.counts)
+    again = {NOTES[bit].name: n - counts[0][bit] for bit, n in counts[1].items() if n != counts[0][bit]}
+    assert set(again) <= {"ports reused", "malformed"} and again["ports reused"] > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from frames.talk import ACK, PSH, SYN, Tape, chaos, ether, ip4, lossy, tcp, udp
+from frames.talk import ACK, FIN, PSH, RST, SYN, Tape, chaos, ether, ip4, lossy, tcp, udp
 
 import capture
 from capture.dfilter import compile_filter
@@ -51,12 +51,13 @@ def test_counts_equal_those_of_a_plain_loop() -> None:
     store = tape.store()
     expected: dict[tuple[object, int], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     known: dict[object, Connection] = {}
-    for _, frame in tape.frames:
+    for time, frame in tape.frames:
         ends = ((frame[26:30], frame[34:36]), (frame[30:34], frame[36:38]))
         key = frozenset(ends)
         connection = known.setdefault(key, Connection())
         side = int(ends[0] > ends[1])
-        connection.segment(side, frame[47], int.from_bytes(frame[38:42]), int.from_bytes(frame[42:46]))
+        seq, ack = int.from_bytes(frame[38:42]), int.from_bytes(frame[42:46])
+        connection.segment(side, time, frame[47], seq, ack)
         counts = expected[key, connection.serial]
         if not any(counts):
             counts += [side]
@@ -258,3 +259,43 @@ def test_keys_that_fall_on_one_number_are_still_told_apart(monkeypatch: pytest.M
     before = added(tape.store()).rows("tcp")
     monkeypatch.setattr(grouping, "_MIXERS", np.zeros(grouping.KEY_WORDS, np.uint64))
     assert added(tape.store()).rows("tcp") == before
+
+
+@pytest.mark.parametrize("end", [FIN | ACK, RST], ids=["fin", "reset"])
+@pytest.mark.parametrize("cut", [1, 3, 100])
+def test_traffic_played_again_is_another_connection(end: int, cut: int) -> None:
+    """With the same numbers in every round: the end tells the rounds apart, in whichever block it stands."""
+    tape = Tape()
+    for _ in range(3):
+        tape.put(tcp(A, SYN, 100, 0), after_us=500_000)
+        tape.put(tcp(B, SYN | ACK, 50, 101))
+        tape.put(tcp(A, PSH | ACK, 101, 51, b"x"))
+        tape.put(tcp(B, end, 51, 102))
+    store = tape.store()
+    conversations = Conversations()
+    for start in range(store.first, store.last + 1, cut):
+        for block in store.blocks(start, min(start + cut, store.last + 1)):
+            conversations.add(block)
+    rows = conversations.rows("tcp")
+    assert [(row.serial, row.followed, row.packets) for row in rows] == [
+        (0, True, (2, 2)),
+        (1, True, (2, 2)),
+        (2, False, (2, 2)),
+    ]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_the_same_syn_again_is_no_other_connection(ended: bool) -> None:
+    """Late on an open connection, or at once on one that ended: it was sent again."""
+    tape = Tape()
+    tape.put(tcp(A, SYN, 100, 0))
+    tape.put(tcp(B, RST if ended else SYN | ACK, 50, 101))
+    tape.put(tcp(A, SYN, 100, 0), after_us=1_000 if ended else 3_000_000)
+    assert [(row.serial, row.packets) for row in added(tape.store()).rows("tcp")] == [(0, (2, 1))]
+
+
+def test_only_kinds_that_there_are_are_named() -> None:
+    tape = Tape()
+    assert added(tape.store()).kinds == ()
+    tape.put(tcp(A, SYN, 100, 0))
+    assert added(tape.store()).kinds == ("eth", "ip", "tcp")

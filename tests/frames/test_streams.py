@@ -14,7 +14,7 @@ import capture
 from capture.files.opened import load
 from capture.play import MIX
 from capture.store import FrameStore
-from capture.streams import Segment, Stream, as_hex, as_text, follow
+from capture.streams import Segment, Stream, as_hex, follow
 
 A, B = ("10.0.0.1", 1000, "10.0.0.2", 80), ("10.0.0.2", 80, "10.0.0.1", 1000)
 _MASK = 0xFFFFFFFF
@@ -154,12 +154,6 @@ def test_the_shipped_web_page_is_whole() -> None:
     head, body = stream.raw(1).split(b"\r\n\r\n", 1)
     assert f"Content-Length: {len(body)}".encode() in head
     assert stream.missing == (0, 0)
-
-
-def test_text_has_no_control_byte() -> None:
-    every = bytes(range(256)) + b"\r\nnext"
-    assert all(char == "\n" or " " <= char <= "~" for char in as_text(every))
-    assert as_text(b"a\r\nb\x1b[2J") == "a\nb.[2J"
 
 
 def test_hex_has_offset_bytes_and_characters() -> None:

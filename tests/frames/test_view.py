@@ -283,19 +283,6 @@ def test_any_thread_may_look_and_ask_while_one_advances() -> None:
     assert view.shown.complete
 
 
-def test_marks_of_all_shown_and_of_none() -> None:
-    store = FrameStore()
-    put(store, [1, 2, 3, 4])
-    view = FrameView(store, keys)
-    view.set_filter(Of(2))
-    view.advance()
-    assert view.mark_shown() == 2
-    assert view.marks.tolist() == [2, 4]
-    view.unmark_all()
-    assert not len(view.marks)
-    assert view.next_mark(1) is None
-
-
 def test_lines_outside_the_list() -> None:
     shown = FrameView(FrameStore()).shown
     assert shown.lines(0, 10) == []

@@ -23,7 +23,7 @@ from capture.files.opened import load
 from capture.flows import Conversations, Kind
 from capture.play import MIX
 from capture.streams import follow
-from capture.tracking import tcpstate
+from capture.tracking import connections, tcpstate
 
 pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 
@@ -46,6 +46,15 @@ _NOTES = {
     "keep_alive_ack": tcpstate.KEEP_ALIVE_ACK,
     "reused_ports": tcpstate.PORTS_REUSED,
 }
+
+
+@pytest.fixture(autouse=True)
+def same_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to 4.0 tshark tells connections on the same ports apart by their first sequence numbers alone."""
+    told = subprocess.run(["tshark", "--version"], capture_output=True, text=True, timeout=60).stdout
+    version = re.search(r"(\d+)\.(\d+)", told)
+    if version is not None and (int(version[1]), int(version[2])) <= (4, 0):
+        monkeypatch.setattr(connections, "PAUSE", 1 << 62)
 
 
 def tshark(path: Path, *arguments: str) -> str:

@@ -155,7 +155,19 @@ def test_hardly_anything(text: str) -> None:
 
 _KEYS = st.sampled_from(["a", "b-c", '"x y"', "'l.i'", '"q\\"t"', "1"])
 _SCALARS = st.sampled_from(
-    ["1", "-0.5", "true", '"s"', "''", '"""\n"x" = [\n"""', "'''\n#\n'''", '"\\\\"', "1979-05-27", '"]}"', "inf"]
+    [
+        "1",
+        "-0.5",
+        "true",
+        '"s"',
+        "''",
+        '"""\n"x" = [\n"""',
+        "'''\n#\n'''",
+        '"\\\\"',
+        "1979-05-27",
+        '"]}"',
+        "inf",
+    ]
 )
 _VALUES = st.recursive(
     _SCALARS,

@@ -13,5 +13,14 @@ COMMAND = [sys.executable, "-m", "inspector"]
 
 def ringscope(*args: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run it to its end, with nothing on its standard input unless `options` say so."""
-    settings = {"capture_output": True, "text": True, "timeout": 120, "stdin": subprocess.DEVNULL}
-    return subprocess.run([*COMMAND, *args], cwd=ROOT, **(settings | options))
+    return _run(args, {"text": True} | options)
+
+
+def ringscope_bytes(*args: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
+    """The same with what it writes as bytes."""
+    return _run(args, options)
+
+
+def _run(args: tuple[str | bytes, ...], options: dict[str, Any]) -> subprocess.CompletedProcess[Any]:
+    piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.run([*COMMAND, *args], cwd=ROOT, **(piped | {"timeout": 120} | options))

@@ -118,7 +118,7 @@ async def test_s_steps_the_side_whose_turn_it_is_and_says_what_it_did() -> None:
         source.lever.step = stepping  # type: ignore[method-assign]
         await press(pilot, "s")
         assert source.lever.done[-1] == ("step", Side.DEVICE)
-        assert said(app) == "device · tx0 · takes buffer 0, head 0"
+        assert said(app) == "device · tx0 · has taken 1 buffer, the first with head 0"
 
 
 async def test_s_asks_the_other_side_where_one_has_nothing_to_do() -> None:
@@ -126,8 +126,9 @@ async def test_s_asks_the_other_side_where_one_has_nothing_to_do() -> None:
     source.lever.idle = {Side.DRIVER}
     async with RingscopeApp(source).run_test(size=(120, 40)) as pilot:
         app = await ready(pilot)
+        source.journal(events_of(rows_of(source.all)[0])[3:4])
         await press(pilot, "z", "s")
-        assert source.lever.done[1:] == [("step", Side.DRIVER), ("step", Side.DEVICE)]
+        assert source.lever.done[1:3] == [("step", Side.DRIVER), ("step", Side.DEVICE)]
         source.lever.idle = {Side.DRIVER, Side.DEVICE}
         await press(pilot, "s")
         assert "no side has anything to do" in said(app)

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,23 +17,16 @@ from capture.files.opened import load
 from capture.pcapng import read_pcapng
 from capture.play import MIX
 from inspector.commands import capturing
+from tests.screens.command import COMMAND, ROOT
+from tests.screens.command import ringscope_bytes as ringscope
 
-ROOT = Path(__file__).resolve().parents[2]
 MIXED = ROOT / "capture" / MIX
-RINGSCOPE = [sys.executable, "-m", "inspector"]
 CLOSE = "import os, sys; os.close(int(sys.argv[1])); os.execv(sys.executable, sys.argv[2:])"
-
-
-def ringscope(*args: str | bytes, **options: Any) -> subprocess.CompletedProcess[bytes]:
-    options.setdefault("stdin", subprocess.DEVNULL)
-    options.setdefault("stdout", subprocess.PIPE)
-    options.setdefault("stderr", subprocess.PIPE)
-    return subprocess.run([*RINGSCOPE, *args], cwd=ROOT, timeout=60, **options)
 
 
 def without(stream: int, *args: str) -> subprocess.CompletedProcess[bytes]:
     """The command with one of its three streams closed."""
-    command = [sys.executable, "-c", CLOSE, str(stream), *RINGSCOPE, *args]
+    command = [sys.executable, "-c", CLOSE, str(stream), *COMMAND, *args]
     return subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60)
 
 
@@ -89,7 +81,7 @@ def test_frames_that_a_full_disk_kept_away_are_counted() -> None:
 def test_a_reader_that_leaves_is_noticed_without_a_frame(more: tuple[str, ...]) -> None:
     taken, given = os.pipe()
     process = subprocess.Popen(
-        [*RINGSCOPE, "capture", "-w", "-", *more], cwd=ROOT, stdout=given, stderr=subprocess.PIPE
+        [*COMMAND, "capture", "-w", "-", *more], cwd=ROOT, stdout=given, stderr=subprocess.PIPE
     )
     os.close(given)
     assert os.read(taken, 4) == b"\x0a\x0d\x0d\x0a"
@@ -103,7 +95,7 @@ def test_a_reader_that_leaves_is_noticed_without_a_frame(more: tuple[str, ...]) 
 
 def test_a_hangup_finishes_the_file() -> None:
     process = subprocess.Popen(
-        [*RINGSCOPE, "capture", "-w", "-"],
+        [*COMMAND, "capture", "-w", "-"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -79,7 +79,7 @@ async def test_a_good_filter_is_called_ok_with_every_key() -> None:
         assert any(line.startswith(" ok") for line in bar_text(screen.bar))
         await pilot.press(*" and")
         await pilot.pause()
-        assert any(line.startswith(" ! ") for line in bar_text(screen.bar))
+        assert any(line.startswith(" …") for line in bar_text(screen.bar)), "it only has to go on"
         await pilot.press(*" tcp.flags.syn")
         await pilot.pause()
         assert any("tcp.flags.syn == 1" in line for line in bar_text(screen.bar)), "a remark on what it means"
@@ -228,3 +228,40 @@ def test_how_a_mistake_looks(snap_compare: Any) -> None:
     app = RingscopeApp(mixed())
     app.feed.hertz = 0.5
     assert snap_compare(app, terminal_size=(120, 40), run_before=go)
+
+
+@pytest.mark.asyncio
+async def test_what_is_only_not_typed_to_its_end_is_not_called_wrong() -> None:
+    async with RingscopeApp(mixed()).run_test(size=(120, 40)) as pilot:
+        screen = await at_packets(pilot, "ampersand")
+        bar, line = screen.bar, screen.bar.query_one(FilterInput)
+        said = {}
+        for text in ("dns.qry.n", "tcp and ", "(udp", "ip.src =", "kick == s", 'dns.qry.name contains "a'):
+            line.value = text
+            line.cursor_position = len(text)
+            await pilot.pause()
+            said[text] = bar_text(bar)[-1].strip()
+            assert bar.unfinished and line.wrong is None and not line.has_class("-wrong"), text
+            assert said[text].startswith("…"), text
+        assert said["dns.qry.n"].startswith("…  1 way to go on") and "closing quote" in said[text]
+        for text in ("tcp.prot", "zzz", "frame.len > 12x", "tcp.prot == 8"):
+            line.value = text
+            line.cursor_position = len(text)
+            await pilot.pause()
+            assert bar.error and not bar.unfinished and line.wrong is not None, text
+        line.value = "dns.qry.n"
+        line.cursor_position = 9
+        await pilot.press("enter")
+        assert bar.is_open and not bar.unfinished and line.wrong == (0, 9), "enter says what is wrong with it"
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("width", [80, 120])
+async def test_a_long_error_is_said_whole(width: int) -> None:
+    async with RingscopeApp(mixed()).run_test(size=(width, 24)) as pilot:
+        screen = await at_packets(pilot, "ampersand", *"vnet.gso_type == 70000")
+        await pilot.pause()
+        error = screen.bar.error
+        assert len(error) > 76
+        shown = [line.strip(" !") for line in bar_text(screen.bar)]
+        assert error in " ".join(shown) and all(len(line) <= width for line in bar_text(screen.bar))

@@ -328,3 +328,39 @@ async def test_lines_are_as_wide_as_the_list(size: tuple[int, int]) -> None:
         assert {len(line) for line in words(packets)} == {width}
         await pilot.click(PacketList, offset=(10, 4))
         assert packets.cursor == numbers(packets)[2]
+
+
+@pytest.mark.asyncio
+async def test_in_the_past_only_what_had_been_logged_is_shown() -> None:
+    async with shown(300) as (pilot, packets, source):
+        packets.look_back(120, 1 << 62)
+        await pilot.pause()
+        assert (len(packets.shown), packets.cursor, packets.follow) == (120, 120, False)
+        assert "in the past: 180 later ones not shown" in words(packets)[0]
+        packets.action_move(-3)
+        assert packets.cursor == 117
+        more(packets, source, 400)
+        await pilot.pause()
+        assert (len(packets.shown), packets.cursor) == (120, 117), "what is read stays"
+        assert "280 later ones not shown" in words(packets)[0]
+        assert not packets.toggle_follow(), "there is nothing to follow"
+        packets.look_back(0, 0)
+        await pilot.pause()
+        assert not len(packets.shown) and "no packet had been logged by this moment" in words(packets)[2]
+        packets.look_back(None, None)
+        await pilot.pause()
+        assert len(packets.shown) == 400 and packets.follow and packets.cursor == 400
+
+
+@pytest.mark.asyncio
+async def test_the_past_of_a_filtered_and_ordered_list() -> None:
+    async with shown(300) as (pilot, packets, _source):
+        packets.set_filter(Every(3))
+        packets.set_sort("length", descending=True)
+        await until(pilot, lambda: packets.shown.complete and len(packets.shown) == 100)
+        packets.look_back(120, 1 << 62)
+        await pilot.pause()
+        assert len(packets.shown) == 40 and packets.cursor == 120
+        lengths = packets.session.frames.rows(1, 301)["length"]
+        order = [int(lengths[packets.shown.number(at) - 1]) for at in range(40)]
+        assert order == sorted(order, reverse=True)

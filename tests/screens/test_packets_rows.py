@@ -17,7 +17,7 @@ from capture.tracking import tcpstate
 from capture.view import FrameView
 from inspector.packets.bytes import layout, per_row
 from inspector.packets.colours import DAMAGED, Trouble, of_notes, trouble
-from inspector.packets.layers import ring_layer
+from inspector.packets.layers import life_of_frame, ring_layer
 from inspector.packets.rows import ALL_COLUMNS, GUTTER, Packet, cut, lay_out, middle, texts
 from inspector.packets.search import find, parse
 from inspector.session import Session
@@ -174,7 +174,7 @@ def test_rows_of_bytes_begin_with_the_net_header() -> None:
 
 def test_the_ring_layer_tells_where_and_when(session: Session) -> None:
     frame = session.frames.frame(1)
-    layer = ring_layer(frame, "tx0", session.journey(frame), True)
+    layer = ring_layer(frame, "tx0", life_of_frame(session, frame), True)
     told = {field.name: field.text for field in layer.children}
     assert told["queue"] == "tx0, virtqueue 1"
     assert told["direction"] == "driver to device"
@@ -187,8 +187,21 @@ def test_the_ring_layer_tells_where_and_when(session: Session) -> None:
     assert way.children[1].text == "made available, 1.00 us later"
 
 
+def test_the_ring_layer_of_the_past_tells_nothing_later(session: Session) -> None:
+    frame = session.frames.frame(1)
+    told = {}
+    for cursor in (0, 2, 4, 8):
+        layer = ring_layer(frame, "tx0", life_of_frame(session, frame), True, cursor)
+        told[cursor] = {field.name: field.text for field in layer.children}
+    assert told[0]["way"] == "not begun at this moment" and "notification" not in told[0]
+    assert told[2]["way"] == "2 steps in 1.00 us, 6 later ones not shown"
+    assert told[4]["notification"] == "kick sent" and "call" not in told[4]["notification"]
+    assert told[8]["way"] == "8 steps in 7.00 us"
+
+
 def test_the_ring_layer_without_events(session: Session) -> None:
-    layer = ring_layer(session.frames.frame(9), "tx0", (), False)
+    frame = session.frames.frame(9)
+    layer = ring_layer(frame, "tx0", life_of_frame(session, frame), False)
     told = {field.name: field.text for field in layer.children}
     assert told["way"] == "no longer in the journal"
     assert "used again" in told["slot"]

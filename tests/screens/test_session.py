@@ -10,11 +10,10 @@ from capture import frame
 from capture.frame import LOGGED, RECORD
 from capture.play import PlayFrame
 from dataplane import records
-from dataplane.records import TO_DEVICE, TO_DRIVER, Kind
-from inspector.journey import Journal, sentence, waits
+from dataplane.records import TO_DEVICE, TO_DRIVER
 from inspector.session import Session
 from tests.fakes import EPOCH, Counts, Film, Still, device, snapshot, split
-from tests.screens.crossing import Crossing, events_of, rows_of
+from tests.screens.crossing import Crossing
 
 FRAMES = [
     PlayFrame(0, TO_DEVICE, b"\xff" * 60),
@@ -173,47 +172,3 @@ def test_closing_closes_only_what_it_owns() -> None:
     Session(theirs).close()
     Session(ours, owns=True).close()
     assert (theirs.released, ours.released) == (0, 1)
-
-
-def test_the_way_of_a_buffer() -> None:
-    row = rows_of(FRAMES)[2]
-    journal = Journal()
-    journal.add(events_of(rows_of(FRAMES)[0], first=1))
-    journal.add(events_of(row, first=20))
-    stages = journal.of(1, int(row["position"]))
-    assert [stage.kind for stage in stages] == [
-        Kind.ADD, Kind.PUBLISH, Kind.KICK, Kind.NEXT, Kind.COMPLETE, Kind.FLUSH, Kind.CALL_QUIET,
-        Kind.COLLECT,
-    ]  # fmt: skip
-    assert [stage.event for stage in stages] == list(range(20, 28))
-    assert [wait for _, wait in waits(stages)] == [None, *[1000] * 7]
-    assert journal.of(0, 1) == ()
-    assert journal.of(1, 2) == ()
-
-
-def test_a_decision_belongs_to_the_last_publication_before_it() -> None:
-    rows = events_of(rows_of(FRAMES)[0])
-    journal = Journal()
-    second = rows[1:2].copy()
-    second["old"], second["new"], second["number"] = 1, 2, 50
-    journal.add(rows[:2])
-    journal.add(second)
-    journal.add(rows[2:3])
-    assert [stage.kind for stage in journal.of(1, 0)] == [Kind.ADD, Kind.PUBLISH]
-    assert [stage.kind for stage in journal.of(1, 1)] == [Kind.KICK, Kind.PUBLISH]
-
-
-def test_the_journal_keeps_the_newest() -> None:
-    journal = Journal(keep=16)
-    for first in range(0, 100, 8):
-        journal.add(events_of(rows_of(FRAMES)[0], first=first))
-    rows = journal.rows()
-    assert 16 <= len(rows) < 24
-    assert int(rows["number"][-1]) == 103
-
-
-def test_every_kind_of_event_has_words() -> None:
-    row = events_of(rows_of(FRAMES)[0])[0]
-    for kind in Kind:
-        row["kind"] = kind
-        assert sentence(row, "tx0").startswith("driver · tx0 · ")

@@ -16,6 +16,7 @@ from dataplane.pair import Pair, PlayFrame
 from dataplane.records import EVENT, FRAME, Kind, Side
 from dataplane.source import Cursor, Events, Frames
 from inspector import session as sessions
+from inspector.life import life_of
 from inspector.session import Session
 from inspector.stages import Stages
 from tests.fakes import EPOCH, Film, Still, device
@@ -255,7 +256,7 @@ def test_of_a_source_that_ended_everything_is_final() -> None:
 
 
 @pytest.mark.parametrize("layout", ["split", "packed"])
-def test_the_stages_of_a_pair_are_those_of_the_journey(layout: str) -> None:
+def test_the_stages_of_a_pair_are_those_of_its_lives(layout: str) -> None:
     with Pair(layout=layout, driver="interrupt", device="interrupt") as pair:  # type: ignore[arg-type]
         pair.play([PlayFrame(i * 1_000_000, i % 2, bytes(60)) for i in range(240)], loop=False)
         pair.start()
@@ -271,11 +272,12 @@ def test_the_stages_of_a_pair_are_those_of_the_journey(layout: str) -> None:
         assert (got["available"] <= rows["time"]).all() and (rows["time"] <= got["used"]).all()
         assert (got["used"] <= got["collected"]).all()
         for number in range(1, 201, 7):
-            by_kind = {stage.kind: stage.time for stage in session.journey(session.frames.frame(number))}
+            life = life_of(session, *session.frames.frame(number).origin, details=False)
+            by_name = {step.name: step for step in life.steps}
             stage = got[number - 1]
-            assert int(stage["collected"]) == by_kind[Kind.COLLECT]
-            assert int(stage["used"]) == min(by_kind[Kind.FLUSH], by_kind[Kind.COLLECT])
-            assert bool(stage["notices"] & CALL_SENT) == (Kind.CALL in by_kind)
+            assert int(stage["collected"]) == by_name["collected"].time
+            assert int(stage["used"]) == min(by_name["used"].time, by_name["collected"].time)
+            assert bool(stage["notices"] & CALL_SENT) == (by_name["call"].state == "done")
 
 
 # ---- the capture filter --------------------------------------------------------------------------------

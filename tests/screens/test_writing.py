@@ -13,6 +13,7 @@ from capture.pcapng import read_pcapng
 from inspector.app import RingscopeApp
 from inspector.screens.packets import PacketsScreen
 from inspector.screens.writing import Choices, WriteDialogue
+from inspector.widgets.filling import Words
 from inspector.writing import wrong_name
 from tests.screens.at_packets import at_packets, mixed, until
 
@@ -49,7 +50,7 @@ async def test_all_of_them_and_never_over_a_file(tmp_path: Path) -> None:
         before = path.read_bytes()
         await write(pilot, path)
         assert isinstance(pilot.app.screen, WriteDialogue)
-        assert "exists already" in str(pilot.app.screen.query_one("#write").border_subtitle)
+        assert "exists already" in pilot.app.screen.query_one(Words)._text
         assert path.read_bytes() == before
 
 
