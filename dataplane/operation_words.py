@@ -126,7 +126,7 @@ def _driver(row: np.void, kind: Kind, shape: QueueShape) -> Words:
     barrier = (
         "acquire of the used descriptor's flags; pairs with the device's release. Then it reads the rest"
         if shape.packed
-        else "acquire of used.idx; pairs with the device's release of it. Element and data are read after it"
+        else "acquire of used.idx; pairs with the device's release of it. Then it reads the element"
     )
     section = "2.8.22" if shape.packed else "2.7.14"
     return Words(what, f"{shape.name}, {_range(old, new - old)}", why, section, barrier)
@@ -140,9 +140,9 @@ def _device_side(row: np.void, kind: Kind, shape: QueueShape) -> Words:
         what = f"has taken {_many(count)}, the first with head {slot}"
         why = "The device has read the descriptors once and works on its own copy of them from here on."
         barrier = (
-            "acquire of the head's flags; pairs with the driver's release of them. The rest is read after them"
+            "acquire of the head's flags; pairs with the driver's release of them. Then it reads the rest"
             if shape.packed
-            else "acquire of avail.idx; pairs with the driver's release of it. Entry and descriptors are read after it"
+            else "acquire of avail.idx; pairs with the driver's release of it. Then it reads the entry"
         )
         return Words(what, where, why, "2.8.12" if shape.packed else "2.7.13", barrier)
     if kind is Kind.COMPLETE:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from inspector.eventlist import EventIndex, Lines
     from inspector.session import Session
 
-_EVERY = 0.3  #: seconds between two densities while the source goes on
+EVERY = 0.3  #: seconds between two densities while the source goes on
 _PIECES = 32  #: of a choice of events, gone through at a time
 
 
@@ -33,6 +33,7 @@ class Survey:
     missing: tuple[tuple[int, int], ...]  #: times between which events are missing
     known: str  #: of which moments ring memory is known, in words
     more: bool  #: there is more to go through
+    stale: bool  #: the density is of a moment ago
     made: float  #: when the density was
     asked: tuple[int, tuple[int, int] | None]  #: for how many columns, and of which window
 
@@ -49,18 +50,20 @@ def survey(
     more = index.grow(_PIECES)
     reach = history.reach
     if reach.last < reach.first or not reach.last:
-        return Survey(reach, 0, None, (), "", more, 0.0, (bins, window))
+        return Survey(reach, 0, None, (), "", more, False, 0.0, (bins, window))
     now, asked = time.monotonic(), (bins, window)
     fresh = before is not None and before.asked == asked
     gaps = tuple((gap, history.step(gap, "event", 1)) for gap in reach.gaps)
-    if before is not None and fresh and (before.reach == reach or now - before.made < _EVERY):
-        density, missing, made = before.density, before.missing, before.made
+    stale = False
+    same = before is not None and before.reach == reach and not before.stale
+    if before is not None and fresh and (same or now - before.made < EVERY):
+        density, missing, made, stale = before.density, before.missing, before.made, not same
     else:
         density = history.density_between(bins, *(window or (None, None)))
         missing = tuple((history.time_of(gap), history.time_of(after)) for gap, after in gaps)
         made = now
     kept = reach.last - reach.first + 1 - sum(after - gap - 1 for gap, after in gaps)
-    return Survey(reach, kept, density, missing, _known(session, reach, kept), more, made, asked)
+    return Survey(reach, kept, density, missing, _known(session, reach, kept), more, stale, made, asked)
 
 
 def _known(session: Session, reach: Reach, kept: int) -> str:

@@ -119,9 +119,8 @@ class Travel:
         finally:
             self._busy = False
 
-
     def _settle(self, session: Session, queue: int, past: bool) -> int:
-        """The queue to look at: back at live the one that was looked at before, unless somebody chose another."""
+        """The queue to look at: at live again the one of before, unless somebody chose another meanwhile."""
         chosen = session.selection.queue
         if past:
             if session.past is None:

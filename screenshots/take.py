@@ -52,7 +52,7 @@ class Posed:
         self.probe = pair.probe
         self.identity = pair.identity
         self.beats = 0
-        self._state = state
+        self._state: Any = state
         self._seen: Cursor = START
         self._handled: dict[tuple[int, int], int] = {}
 

@@ -357,4 +357,5 @@ def shown(value: object) -> str:
         return f"a {value.get('type')}"
     if isinstance(value, list):
         return f"({', '.join(shown(one) for one in value)})"
-    return str(value)
+    number = integer(value)
+    return str(value) if number is None else _number(number)

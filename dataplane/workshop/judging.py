@@ -159,12 +159,10 @@ _DRIVER_METHODS = (("add", 1), ("publish", 0), ("collect", 0), ("kick_needed", 0
 _DEVICE_METHODS = (("next", 0), ("complete", 2), ("flush", 0), ("call_needed", 0))
 
 _NOT_JUDGED = (
-    "The two halves take turns here; nothing runs at the same time. Orders are judged by the barriers "
-    "between the accesses, not by luck.",
-    "memory.barrier() orders everything. Whether a weaker one (a release store, an acquire load) would do "
-    "is not judged; the full one is needed only before a notification is decided.",
-    "Speed, cache lines, and how many buffers one call could move are not judged.",
-    "Indirect tables and IN_ORDER are not negotiated here.",
+    "Two sides at the same time: the halves take turns here, and order is judged by barriers.",
+    "Whether less than a full barrier would do. It would, but before a notification is decided.",
+    "Speed, and how many buffers one call could move.",
+    "Indirect tables and IN_ORDER, which are not negotiated here.",
 )
 
 HALVES: Mapping[str, Half] = {

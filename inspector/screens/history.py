@@ -18,9 +18,9 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
-from inspector.eventlist import CHOICES, HINT, EventIndex, Lines, Wanted, choose
+from inspector.eventlist import CHOICES, HINT, EventIndex, Wanted, choose
 from inspector.sanitise import clean, one_line
-from inspector.survey import Survey, look_for, survey
+from inspector.survey import EVERY, Survey, look_for, survey
 from inspector.travel import to_time
 from inspector.widgets.areas import Areas
 from inspector.widgets.events import EventList
@@ -158,7 +158,8 @@ class HistoryScreen(Screen[None]):
         made, index = self._survey, self._index
         if made is not None and index is not None and index.of(self.session.history):
             asked = self.scrubber.bins, self.scrubber.window
-            if not made.more and made.asked == asked and made.reach == self.session.history.reach:
+            unchanged = made.asked == asked and made.reach == self.session.history.reach
+            if unchanged and not (made.more or made.stale):
                 return
         if self._busy:
             self._again = True
@@ -195,6 +196,8 @@ class HistoryScreen(Screen[None]):
                     self._survey = made
                     self._draw()
                 if not (self._again or made.more):
+                    if made.stale:
+                        self.set_timer(EVERY, self.beat)
                     return
         except Exception as error:
             self.ringscope.tell(f"events could not be listed: {one_line(error)}", "fault")
@@ -317,7 +320,6 @@ class HistoryScreen(Screen[None]):
         self._index = EventIndex(self.session.history, wanted)
         self._survey = None
         self.events.forget()
-        self.events.put(Lines())
         self.beat()
 
     def step_queue(self, step: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -34,10 +35,57 @@ _BESIDE_AT = 100  #: columns from which the verdict stands beside the editor
 _THREE_AT = 170  #: and from which the ring has a column of its own
 
 
+_KEYS: tuple[Binding, ...] = (
+    Binding(
+        "escape",
+        "leave",
+        "back",
+        id="sheet.leave",
+        show=True,
+        tooltip="Back; your text is kept",
+        priority=True,
+    ),  # an editor would take it for itself
+    key(
+        "workshop.run",
+        "ctrl+r,f5",
+        "run",
+        "run",
+        "Run the tests, in order, until one is wrong",
+        show=True,
+    ),
+    key("workshop.hint", "ctrl+t", "hint", "hint", "A hint for the test that is wrong", show=True),
+    key(
+        "workshop.solution",
+        "ctrl+o",
+        "solution",
+        "solution",
+        "Our solution, and back to your text",
+        show=True,
+    ),
+    key(
+        "workshop.skeleton",
+        "ctrl+l",
+        "skeleton",
+        "skeleton",
+        "Begin anew; ctrl+z brings yours back",
+        show=True,
+    ),
+    key(
+        "workshop.pane",
+        "f6,ctrl+n",
+        "pane",
+        "pane",
+        "The next pane: editor, what happened, ring",
+        show=True,
+    ),
+)
+
+
 class Editor(TextArea):
-    """Where the half is written."""
+    """Where the half is written: keys are text here, so it has those of the workshop for its own."""
 
     BINDING_GROUP_TITLE = "Editor"
+    BINDINGS: ClassVar[list[BindingType]] = [replace(one, action=f"screen.{one.action}") for one in _KEYS]
 
 
 class WorkshopScreen(Sheet[bool]):
@@ -45,44 +93,7 @@ class WorkshopScreen(Sheet[bool]):
 
     HELP = "Write a half of a ring; run it; read what is wrong, and at which line."
     BINDING_GROUP_TITLE = "Workshop"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "escape", "leave", "back", id="sheet.leave", tooltip="Back; your text is kept", priority=True
-        ),  # an editor would take it for itself
-        key(
-            "workshop.run",
-            "ctrl+r,f5",
-            "run",
-            "run",
-            "Run the tests, in order, until one is wrong",
-            show=True,
-        ),
-        key("workshop.hint", "ctrl+t", "hint", "hint", "A hint for the test that is wrong", show=True),
-        key(
-            "workshop.solution",
-            "ctrl+o",
-            "solution",
-            "solution",
-            "Our solution, and back to your text",
-            show=True,
-        ),
-        key(
-            "workshop.skeleton",
-            "ctrl+l",
-            "skeleton",
-            "skeleton",
-            "Begin anew; ctrl+z brings yours back",
-            show=True,
-        ),
-        key(
-            "workshop.pane",
-            "f6,ctrl+n",
-            "pane",
-            "pane",
-            "The next pane: editor, what happened, ring",
-            show=True,
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*_KEYS]
     FOOT_FIRST = ("workshop.run", "workshop.hint", "workshop.solution", "workshop.pane", "sheet.leave")
     DEFAULT_CSS = """
     WorkshopScreen {
@@ -205,7 +216,7 @@ class WorkshopScreen(Sheet[bool]):
                 else "every test is right: of our solution; ctrl+o goes back to yours"
             )
             self.ringscope.tell(words, "used")
-            self._said(self.half.not_judged)
+            self._said(tuple(f"Not judged: {text}" for text in self.half.not_judged))
 
     def _test_done(self, result: Result) -> None:
         if self.is_mounted and self._busy:

@@ -94,24 +94,29 @@ class EventList(ScrollPane):
         self._session = session
         self._made: dict[int, Line] = {}
         self._sight: list[int] = []
+        self._astray = False  # the line of the cursor is not found yet
         self._wish: int | None = None  # where keys have led that is not shown yet
 
     def put(self, lines: Lines) -> None:
         """Show these lines; the one that is read stays where it is."""
-        before, top = self.held, self.top
-        anchor = before.number(top) if top < len(before) and self.cursor is not None else None
+        before, top, cursor = self.held, self.top, self.cursor
         self.held = lines
         self.set_lines(len(lines))
-        if self.cursor is None:
+        if cursor is None:
             self.scroll_to_line(max(len(lines) - self.room, 0))
-        elif anchor is not None and (at := lines.line(anchor)) >= 0 and at != top:
+        elif self._astray:
+            if len(lines) and (lines.number(len(lines) - 1) >= cursor or self.progress >= 1):
+                self._astray = False
+                self._show_around(max(lines.line(cursor), 0))
+        elif top < len(before) and (at := lines.line(before.number(top))) >= 0 and at != top:
             self.scroll_to_line(at)
         self.refresh()
 
     def forget(self) -> None:
-        """Another source, or other words: make every line anew."""
+        """Other events, or another source: make every line anew, and find the cursor again."""
         self._made.clear()
-        self.refresh()
+        self._astray = True
+        self.put(Lines())
 
     def go(self, number: int | None) -> None:
         """Stand on an event, or at the newest."""

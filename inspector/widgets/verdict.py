@@ -127,8 +127,8 @@ class Steps(ScrollPane):
     HELP = "Calls ▸, your loads and stores, what the other half did ◂, what you printed »."
     BINDING_GROUP_TITLE = "What happened"
     BINDINGS: ClassVar[list[BindingType]] = [
-        key("steps.up", "up,k", "move(-1)", "back", "The step before", show=True),
-        key("steps.down", "down,j", "move(1)", "on", "The next step", show=True),
+        key("steps.up", "up,k", "move(-1)", "up", "The step before", show=True),
+        key("steps.down", "down,j", "move(1)", "down", "The next step", show=True),
         key("steps.pageup", "pageup", "move(-10)", "page up", "Ten steps back"),
         key("steps.pagedown", "pagedown", "move(10)", "page down", "Ten steps on"),
         key("steps.first", "g,home", "move(-100000)", "first", "The first step"),

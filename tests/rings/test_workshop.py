@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dataplane.snapshot import SplitQueue
 from dataplane.workshop import picture
 from dataplane.workshop.judging import HALVES, Result, run, run_task
 
@@ -262,6 +263,7 @@ def test_every_step_has_a_picture_of_the_ring() -> None:
     counts = []
     for number, step in enumerate(result.steps):
         queue = picture.snapshot(result.shape, step.moment, number).queue(0)
+        assert isinstance(queue, SplitQueue)
         assert queue.driver is None
         assert queue.device is not None
         counts.append((queue.published, queue.seen, queue.used, queue.collected))

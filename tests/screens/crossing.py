@@ -130,7 +130,7 @@ class Crossing(Still):
         logs = replace(picture.logs, trace_level=self.lever.level, frames_on=self.lever.logging)
         return replace(picture, state=state, logs=logs)
 
-    def events(self, since: Cursor = START) -> Events:
+    def events(self, since: Cursor = START, *, most: int | None = None) -> Events:
         return Events(self._events[since[0] :], (len(self._events), 0), 0)
 
     def frames(self, since: Cursor = START) -> Frames:

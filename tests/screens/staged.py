@@ -14,7 +14,7 @@ from dataplane.keyframe import Keyframe, QueueShape
 from dataplane.pair import Pair, PlayFrame
 from dataplane.records import Side
 from dataplane.snapshot import Identity, Snapshot
-from dataplane.source import START, Cursor, Events, Frames
+from dataplane.source import START, Cursor, Events, Frames, TraceLevel
 from tests.fakes import EPOCH
 
 PACE = 5_000_000  #: ns from one event to the next
@@ -23,7 +23,7 @@ PACE = 5_000_000  #: ns from one event to the next
 class Staged:
     """See the module. `state`: what it says of itself, so that screens may be seen as of a running pair."""
 
-    def __init__(self, trace: str = "stores", *, state: str | None = None, **options: Any) -> None:
+    def __init__(self, trace: TraceLevel = "stores", *, state: str | None = None, **options: Any) -> None:
         options.setdefault("queue_size", 16)
         self.pair = Pair(frozen=True, trace=trace, **options)
         self.pair.play(PlayFrame(f.offset_ns, f.direction, f.data, f.net_header) for f in load_mix())

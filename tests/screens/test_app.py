@@ -115,7 +115,7 @@ async def test_s_steps_the_side_whose_turn_it_is_and_says_what_it_did() -> None:
             source.journal(events_of(rows_of(source.all)[0])[3:4])
             return step(side, *rest)
 
-        source.lever.step = stepping  # type: ignore[method-assign]
+        source.lever.step = stepping  # type: ignore[method-assign, assignment]
         await press(pilot, "s")
         assert source.lever.done[-1] == ("step", Side.DEVICE)
         assert said(app) == "device · tx0 · has taken 1 buffer, the first with head 0"

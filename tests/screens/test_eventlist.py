@@ -122,7 +122,7 @@ def test_words_choose_kinds_sides_and_queues() -> None:
     assert choose("kick", queues).kinds == {Kind.KICK, Kind.KICK_QUIET}
     assert choose("queue-reset", queues).kinds == {Kind.QUEUE_RESET}
     chosen = choose("device tx0 store", queues, stores=False)
-    assert (chosen.sides, chosen.queue, chosen.kinds) == ({Side.DEVICE}, 1, {Kind.STORE})
+    assert chosen == Wanted(False, 1, frozenset({Kind.STORE}), frozenset({Side.DEVICE}))
     for wrong, why in (
         ("bogus", "'bogus' is no kind"),
         ("own", "'own' is no kind"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from inspector import survey
 from inspector.app import RingscopeApp
 from inspector.session import Session
 from tests.screens.by_hand import ByHand
@@ -18,6 +19,7 @@ SIZES = [(80, 24), (120, 40), (200, 60)]
 @pytest.fixture(autouse=True)
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Session, "_hertz", lambda *_: 15.0)
+    monkeypatch.setattr(survey, "EVERY", 0.0)
 
 
 async def _press(pilot: Pilot[Any], *keys: str) -> None:

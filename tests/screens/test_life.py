@@ -1,4 +1,4 @@
-"""The life of a buffer: each step is the event it says, what is not known is told, keys lead there and back."""
+"""The life of a buffer: each step is the event it says, what is not known is told, keys lead there."""
 
 from __future__ import annotations
 

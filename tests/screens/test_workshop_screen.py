@@ -14,6 +14,7 @@ from dataplane.pair import Pair
 from dataplane.workshop.judging import HALVES
 from inspector import workbook
 from inspector.app import RingscopeApp
+from inspector.chrome import keys_of
 from inspector.commands.judging import judge_file
 from inspector.screens.workshop import WorkshopScreen
 from inspector.widgets.verdict import Steps, Verdict
@@ -76,10 +77,19 @@ async def test_all_right_is_told_and_brings_true() -> None:
         screen.editor.load_text(HALF.solution)
         await run(pilot, screen)
         assert "all 12 are right" in words(screen)
-        assert "Not" not in words(screen) or "judged" in words(screen)
+        assert "Not judged: Two sides at the same time" in words(screen)
         await pilot.press("escape")
         await pilot.pause()
     assert left == [True]
+
+
+async def test_the_foot_has_the_keys_that_work_in_the_editor() -> None:
+    async with workshop() as (_, screen):
+        assert screen.editor.has_focus
+        shown = [key.description for key in keys_of(screen)]
+        assert shown[:4] == ["run", "hint", "solution", "pane"]
+        assert "back" in shown
+        assert "search" not in shown
 
 
 async def test_our_solution_is_not_yours() -> None:
