@@ -110,8 +110,7 @@ class Engine:
         """Room that the frames not read yet need at most: (rows, bytes of data)."""
     def peek(self, address: int, to: Buffer, /) -> bool: ...
     def poke(self, address: int, data: Buffer, side: int = 0, /) -> bool:
-        """Writes guest memory as a hostile other side would. Of a pair at rest, stores to its rings are told as
-        that side's where stores are journaled."""
+        """Writes guest memory as a hostile other side would; at rest, ring memory as that side, journaled."""
     def add(self, queue: int, segs: Buffer, table: bool, token: int, /) -> int:
         """Driver: one buffer of "<QII" (address, length, writable) pieces; its head (split) or id (packed),
         or -1 where there is no room now. ValueError where it can never fit. Only before start()."""

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dataplane import operation_words, store_words
-from dataplane.fields_written import FieldChange, changes
 from dataplane.keyframe import QueueShape
 from dataplane.records import Kind, Side
+from dataplane.words import operations as operation_words
+from dataplane.words import stores as store_words
+from dataplane.words.fields import FieldChange, changes
 
 
 @dataclass(frozen=True, slots=True)

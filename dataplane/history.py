@@ -22,13 +22,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dataplane import rebuild
-from dataplane.chunk import CHUNK, AnyChunk, Chunk, cut, make_chunk
-from dataplane.image import Anchor, anchor_of
 from dataplane.keyframe import Keyframe
-from dataplane.order import Order
-from dataplane.past import counted, seek
+from dataplane.past import counted, rebuild, seek
+from dataplane.past.chunk import CHUNK, AnyChunk, Chunk, cut, make_chunk
+from dataplane.past.image import Anchor, anchor_of
 from dataplane.past.moments import Moment, Moments, moments
+from dataplane.past.order import Order
 from dataplane.past.reel import LEVEL_STORES, NOTHING, Piece, Reel, Stretch, Tail
 from dataplane.past.seek import Density, Unit
 from dataplane.past.walk import Walker, moved

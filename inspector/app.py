@@ -1,7 +1,7 @@
 """The app: screens, the keys that mean the same on all of them, and the two lines around every screen.
 
 It holds no state of its own but what is on the screen; what is known is in `Session`, and every
-control of the source goes through `inspector.driving`, off the loop, so that nothing can hang it.
+control of the source goes through `inspector.stopping.driving`, off the loop, so that nothing can hang it.
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 
 from dataplane.source import RingSource
-from inspector import breakpoints, changing, driving, ending, leading, menu, remembered, theme
+from inspector import changing, ending, leading, menu, remembered, theme
 from inspector.chrome import Foot, TopLine
 from inspector.cli import has_terminal
 from inspector.feed import HERTZ, Feed
 from inspector.headlines import Piece, facts, headline, recorded
 from inspector.keys import BINDINGS
 from inspector.messages import FeedFailed, Ticked
+from inspector.past.travel import Travel, Unit, Wish, again, by_units, to_event
 from inspector.sanitise import clean, one_line
 from inspector.session import HISTORY_BYTES, Session
 from inspector.starting import Options
+from inspector.stopping import breakpoints, driving
 from inspector.tick import Tick
-from inspector.travel import Travel, Unit, Wish, again, by_units, to_event
 from inspector.view import Beats, Lists, Records, Scopes, Searches, View, Writes
 from inspector.views import DOORS, VIEWS
 from inspector.wireshark.offering import offered

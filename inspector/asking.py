@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from inspector.driving import Said
 from inspector.sanitise import one_line
 from inspector.session import Session
+from inspector.stopping.driving import Said
 from inspector.writing import Choice, proposed_name, write_frames
 
 if TYPE_CHECKING:

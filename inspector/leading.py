@@ -49,7 +49,7 @@ async def search(app: RingscopeApp) -> None:
 
 def show_writer(app: RingscopeApp) -> None:
     """From a slot to the moment when it was last written."""
-    from inspector.written import last_written
+    from inspector.past.written import last_written
 
     selection = app.session.selection
     if selection.slot is None:

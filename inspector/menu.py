@@ -9,9 +9,9 @@ from textual.app import SystemCommand
 from textual.binding import Binding
 
 from dataplane.source import TraceLevel
-from inspector import driving
 from inspector.keys import BINDINGS
 from inspector.session import Session
+from inspector.stopping import driving
 
 if TYPE_CHECKING:
     from inspector.app import RingscopeApp

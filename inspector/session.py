@@ -26,7 +26,7 @@ from dataplane.snapshot import AnyQueue, Snapshot
 from dataplane.source import START, Cursor, RingSource
 from inspector.keeping import Keeping, records
 from inspector.meters import Meter, Meters
-from inspector.past import Past
+from inspector.past.moments import Past
 from inspector.tick import Selection, Tick
 
 __all__ = ["HISTORY_BYTES", "Meter", "Selection", "Session", "Tick", "records"]

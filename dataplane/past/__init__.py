@@ -1,1 +1,1 @@
-"""What a history is made of: pieces in their order, what each tells at a glance, and ways to and fro."""
+"""What a history is made of: the order of events, pieces of them, images, and ways to and fro."""

@@ -16,8 +16,8 @@ from itertools import accumulate, pairwise
 import numpy as np
 import numpy.typing as npt
 
-from dataplane.chunk import AnyChunk, changes, net
-from dataplane.image import Anchor
+from dataplane.past.chunk import AnyChunk, changes, net
+from dataplane.past.image import Anchor
 from dataplane.past.tally import MARKED, STORED, Tally, tally
 from dataplane.records import EVENT, Kind
 from dataplane.snapshot import Array

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataplane.chunk import changes, merge, net
-from dataplane.image import Anchor, Image, put_aside
+from dataplane.past.chunk import changes, merge, net
+from dataplane.past.image import Anchor, Image, put_aside
 from dataplane.past.reel import Piece, Reel, Stretch
 from dataplane.snapshot import Array
 

@@ -1,1 +1,1 @@
-"""What a recording is made of: blocks with checksums, and what stands in each kind of them."""
+"""What recordings are made of, and who writes them: blocks with checksums, and what stands in each."""

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dataplane.chunk import CHANGE, Chunk
 from dataplane.keyframe import Keyframe, QueueShape, own_dtype
+from dataplane.past.chunk import CHANGE, Chunk
 from dataplane.recorded.blocks import Buffer, Unsound
 from dataplane.recorded.facts import (
     LIMIT,

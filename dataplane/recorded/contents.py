@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from dataplane.chunk import CHANGE
 from dataplane.keyframe import Keyframe, own_dtype
+from dataplane.past.chunk import CHANGE
 from dataplane.recorded.blocks import (
     CUT,
     DAMAGED,

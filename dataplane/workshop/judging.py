@@ -25,6 +25,7 @@ from dataplane.workshop.tasks import Task
 
 TEXT_MAX = 200_000  #: characters of a half
 _HALVES = Path(__file__).parent / "halves"
+_LINTER = "# ruff: noqa: F401\n"  #: a skeleton imports what its author will need
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class Half:
         return self._text("solution")
 
     def _text(self, kind: str) -> str:
-        return (_HALVES / f"{self.name.replace('-', '_')}_{kind}.py").read_text(encoding="utf-8")
+        text = (_HALVES / f"{self.name.replace('-', '_')}_{kind}.py").read_text(encoding="utf-8")
+        return text.replace(_LINTER, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ def _with_a_pair(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     """The screens on a pair; with `--record` every event from the first on goes into a file."""
-    from inspector.breakpoints import rules
     from inspector.commands.recording import recorder, report
+    from inspector.stopping.breakpoints import rules
 
     program = capture_filter(options.filter)
     try:

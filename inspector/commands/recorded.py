@@ -165,7 +165,7 @@ def _events(recording: Recording, first: int, last: int) -> int:
 
 
 def _export(options: argparse.Namespace, recording: Recording, first: int, last: int) -> int:
-    from dataplane.exporting import export
+    from dataplane.recorded.exporting import export
     from dataplane.recording import RecordingError
 
     if os.path.exists(options.export) and os.path.samefile(options.export, options.file):

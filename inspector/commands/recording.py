@@ -14,7 +14,7 @@ from inspector.commands.opening import Refused
 from inspector.sanitise import clean
 
 if TYPE_CHECKING:
-    from dataplane.recorder import Recorder
+    from dataplane.recorded.recorder import Recorder
     from dataplane.source import RingSource
 
 _BEAT = 0.1  #: seconds between two looks whether the recorder still writes
@@ -23,7 +23,7 @@ _BEAT = 0.1  #: seconds between two looks whether the recorder still writes
 def recorder(source: RingSource, path: str) -> Recorder:
     """A recorder of a source, at work. Refused where its file cannot be written."""
     from dataplane.recorded.blocks import RecordingError
-    from dataplane.recorder import Recorder
+    from dataplane.recorded.recorder import Recorder
 
     try:
         return Recorder(source, path, program=f"ringscope {__version__}")

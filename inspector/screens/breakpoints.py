@@ -13,12 +13,12 @@ from textual.strip import Strip
 from textual.widgets import Input
 
 from dataplane.breaks_text import EXAMPLES, BreakError
-from inspector import breakpoints
-from inspector.breakpoints import Breakpoint
-from inspector.driving import Said
 from inspector.packets.rows import cut
 from inspector.sanitise import clean
 from inspector.session import Session
+from inspector.stopping import breakpoints
+from inspector.stopping.breakpoints import Breakpoint
+from inspector.stopping.driving import Said
 from inspector.widgets.filling import Words, fitting
 from inspector.widgets.pane import Piece, ScrollPane
 from inspector.widgets.pane import line as strip

@@ -18,10 +18,10 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
-from inspector.eventlist import CHOICES, HINT, EventIndex, Wanted, choose
+from inspector.past.eventlist import CHOICES, HINT, EventIndex, Wanted, choose
+from inspector.past.survey import EVERY, Survey, look_for, survey
+from inspector.past.travel import to_time
 from inspector.sanitise import clean, one_line
-from inspector.survey import EVERY, Survey, look_for, survey
-from inspector.travel import to_time
 from inspector.widgets.areas import Areas
 from inspector.widgets.events import EventList
 from inspector.widgets.flow import Flow

@@ -19,11 +19,11 @@ from textual.strip import Strip
 import inspector.app
 from dataplane.scenario import Outcome, Played
 from dataplane.script.actions import Step
-from inspector import stepped
 from inspector.app import RingscopeApp
 from inspector.chrome import Foot
 from inspector.cli import FAILED, has_terminal
 from inspector.sanitise import clean, one_line
+from inspector.stopping import stepped
 from inspector.view import View
 from inspector.widgets.filling import parts
 from inspector.widgets.keys import key

@@ -16,8 +16,8 @@ from textual.screen import Screen
 
 from dataplane.records import Owner
 from dataplane.snapshot import PackedQueue
-from inspector import stepped
-from inspector.stepped import Told
+from inspector.stopping import stepped
+from inspector.stopping.stepped import Told
 from inspector.tick import Selection, Tick
 from inspector.widgets import marking
 from inspector.widgets.areas import Areas

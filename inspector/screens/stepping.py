@@ -16,8 +16,8 @@ from textual.widgets import Input
 
 from dataplane.interleaving import InterleavingError, parse_interleaving, text_of
 from dataplane.stepping import ORDERS, UNITS, Order, Plan, StepUnit
-from inspector import stepped
 from inspector.sanitise import clean
+from inspector.stopping import stepped
 from inspector.widgets.filling import Words, fitting
 from inspector.widgets.pane import Inked, Piece
 from inspector.widgets.pane import line as strip

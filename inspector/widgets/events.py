@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.strip import Strip
 
 from dataplane.records import Kind, Side
-from inspector.eventlist import Lines
 from inspector.numbers import count, duration
+from inspector.past.eventlist import Lines
 from inspector.sanitise import clean
 from inspector.widgets.keys import key
 from inspector.widgets.pane import Piece, ScrollPane, line, title

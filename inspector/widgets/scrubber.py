@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from inspector.numbers import count, duration
-from inspector.survey import hatched
+from inspector.past.survey import hatched
 from inspector.widgets.keys import key
 from inspector.widgets.pane import Pane, Piece, line, merged, title
 

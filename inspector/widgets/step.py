@@ -7,7 +7,7 @@ import re
 from textual.strip import Strip
 
 from dataplane.explain import Explanation
-from inspector.stepped import Told
+from inspector.stopping.stepped import Told
 from inspector.widgets.filling import parts
 from inspector.widgets.marking import MARK
 from inspector.widgets.pane import Ink, Pane, Piece, line, title

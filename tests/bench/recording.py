@@ -22,11 +22,11 @@ from typing import Any
 
 from measure import report
 
-from dataplane.chunk import cut, make_chunk
-from dataplane.exporting import export
-from dataplane.order import Order
 from dataplane.pair import Pair
-from dataplane.recorder import Output
+from dataplane.past.chunk import cut, make_chunk
+from dataplane.past.order import Order
+from dataplane.recorded.exporting import export
+from dataplane.recorded.recorder import Output
 from dataplane.recording import Recording
 from dataplane.source import START, Cursor
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from dataplane.pair import Layout, Pair, PlayFrame
 from dataplane.recorded.blocks import BLOCK, HEAD
-from dataplane.recorder import Recorder
+from dataplane.recorded.recorder import Recorder
 from dataplane.records import TO_DEVICE, TO_DRIVER, Side
 from dataplane.snapshot import Snapshot
 from dataplane.source import Unit

@@ -11,12 +11,12 @@ import pytest
 
 from dataplane.explain import Explanation, explain, plain
 from dataplane.keyframe import QueueShape
-from dataplane.operation_words import REASONS, needed
 from dataplane.pair import Pair
 from dataplane.places import writer
 from dataplane.records import EVENT, Kind, Path, Reason, Side
 from dataplane.snapshot import Array
 from dataplane.stepping import Plan, Stepper
+from dataplane.words.operations import REASONS, needed
 from tests.rings.test_places import shape
 
 #: The sections of VIRTIO 1.3 that may be cited, each with what its heading says.

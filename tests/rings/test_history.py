@@ -10,9 +10,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from dataplane.chunk import CHUNK, cut, make_chunk
 from dataplane.history import History, Reach
 from dataplane.pair import Pair
+from dataplane.past.chunk import CHUNK, cut, make_chunk
 from dataplane.records import EVENT, Kind, Side
 from dataplane.snapshot import Array
 from dataplane.source import START

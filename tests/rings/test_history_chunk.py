@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataplane.chunk import CHANGE, changes, make_chunk, merge, net
-from dataplane.image import Image, anchor_of, plan, put_aside
 from dataplane.keyframe import Keyframe, QueueShape, own_dtype
+from dataplane.past.chunk import CHANGE, changes, make_chunk, merge, net
+from dataplane.past.image import Image, anchor_of, plan, put_aside
 from dataplane.records import EVENT, Kind, Role
 from dataplane.snapshot import Array
 from tests.fakes import snapshot

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataplane.chunk import Chunk, make_chunk
 from dataplane.history import History
 from dataplane.keyframe import Keyframe
+from dataplane.past.chunk import Chunk, make_chunk
 from dataplane.records import Kind
 from dataplane.snapshot import Array
 from tests.rings.staging import LAYOUTS

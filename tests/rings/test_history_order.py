@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dataplane.chunk import CHUNK, cut
 from dataplane.history import History
-from dataplane.order import PATIENCE, Order, Run
+from dataplane.past.chunk import CHUNK, cut
+from dataplane.past.order import PATIENCE, Order, Run
 from dataplane.records import EVENT, Kind
 from dataplane.snapshot import Array
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataplane.chunk import CHUNK, make_chunk
 from dataplane.history import History, Unit
+from dataplane.past.chunk import CHUNK, make_chunk
 from dataplane.past.seek import SECOND
 from dataplane.records import Kind
 from dataplane.snapshot import Array

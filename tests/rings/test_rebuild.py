@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dataplane import rebuild
 from dataplane.bare import Bare, Piece
 from dataplane.keyframe import own_dtype
 from dataplane.pair import Pair
+from dataplane.past import rebuild
 from dataplane.records import Label, Owner, Path, Side
 from dataplane.snapshot import SplitQueue
 from tests.rings.staging import LAYOUTS

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dataplane.chunk import CHUNK
-from dataplane.exporting import export
 from dataplane.pair import Layout, Pair
-from dataplane.recorder import Recorder
+from dataplane.past.chunk import CHUNK
+from dataplane.recorded.exporting import export
+from dataplane.recorded.recorder import Recorder
 from dataplane.recording import Recording, RecordingError
 from dataplane.records import EVENT, Kind
 from dataplane.snapshot import Array

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dataplane import rebuild
 from dataplane.bare import RINGS_MAX, Bare, Piece, Taken
 from dataplane.history import History
 from dataplane.keyframe import Keyframe
 from dataplane.pair import Pair, PlayFrame
+from dataplane.past import rebuild
 from dataplane.records import EVENT, Kind, Path, Side
 from dataplane.snapshot import AnyQueue, Array, Snapshot
 from dataplane.source import START, Cursor

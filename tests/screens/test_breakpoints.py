@@ -11,9 +11,9 @@ from textual.widgets import Input
 from dataplane.breaks_text import BreakError
 from dataplane.pair import Pair, PlayFrame
 from dataplane.records import TO_DEVICE
-from inspector import breakpoints
 from inspector.screens.breakpoints import BreakDialogue, BreakList
 from inspector.session import Session
+from inspector.stopping import breakpoints
 from inspector.widgets.filling import Words
 from inspector.widgets.step import StepPanel
 from tests.fakes import Still, device

@@ -7,8 +7,8 @@ import pytest
 
 from dataplane.history import History
 from dataplane.records import EVENT, Kind, Side
-from inspector.eventlist import EventIndex, Lines, Wanted, choose
-from inspector.survey import hatched, look_for
+from inspector.past.eventlist import EventIndex, Lines, Wanted, choose
+from inspector.past.survey import hatched, look_for
 from inspector.widgets.events import split_words, wall
 from inspector.widgets.scrubber import blocks
 

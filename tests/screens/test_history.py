@@ -14,7 +14,7 @@ from dataplane.records import Kind
 from dataplane.source import START, Cursor, Events
 from inspector.chrome import Foot, TopLine
 from inspector.meters import Meter, Meters
-from inspector.past import Past
+from inspector.past.moments import Past
 from inspector.prompt import Prompt
 from inspector.screens.history import HistoryScreen
 from inspector.screens.rings import RingsScreen

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from inspector import survey
 from inspector.app import RingscopeApp
+from inspector.past import survey
 from inspector.session import Session
 from tests.screens.by_hand import ByHand
 from tests.screens.staged import Staged

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from textual.pilot import Pilot
 
-from dataplane.chunk import make_chunk
 from dataplane.history import History
 from dataplane.latency import GATES, Latency, edges, latencies
 from dataplane.moves import MoveLog
 from dataplane.pair import Pair, PlayFrame
+from dataplane.past.chunk import make_chunk
 from dataplane.records import Kind, Side
 from inspector.app import RingscopeApp
 from inspector.latencies import Follower, own_waits, percent_below, scale

@@ -12,9 +12,9 @@ import pytest
 from dataplane.history import History
 from dataplane.records import Kind, Side
 from dataplane.snapshot import AnyQueue, Snapshot
+from inspector.past.travel import Place, by_units, to_event, to_time
+from inspector.past.written import last_written
 from inspector.session import Session
-from inspector.travel import Place, by_units, to_event, to_time
-from inspector.written import last_written
 from tests.fakes import EPOCH, Film, Still, device
 from tests.screens.staged import PACE, Staged
 

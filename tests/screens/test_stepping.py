@@ -12,8 +12,8 @@ from textual.widgets import Input
 from dataplane.pair import Pair
 from dataplane.records import Kind, Side
 from dataplane.stepping import Plan, Stepper
-from inspector import stepped
 from inspector.screens.stepping import Options, StepDialogue
+from inspector.stopping import stepped
 from inspector.widgets.filling import Words
 from inspector.widgets.marking import MARK
 from inspector.widgets.step import StepPanel

@@ -9,7 +9,8 @@ descriptor ring    16 bytes each: addr 64, len 32, id 16, flags 16
 both areas         off_wrap 16 (slot, and the wrap counter in bit 15), flags 16
 """
 
-from dataplane.workshop.ring import Memory, Piece, Queue
+# ruff: noqa: F401
+from dataplane.workshop.ring import AVAIL, DESC, DISABLE, NEXT, USED, WRITE, Broken, Memory, Piece, Queue
 
 
 class Driver:

@@ -9,7 +9,8 @@ driver area        flags 16, idx 16, ring[size] of 16, used_event 16
 device area        flags 16, idx 16, ring[size] of (id 32, len 32), avail_event 16
 """
 
-from dataplane.workshop.ring import Memory, Piece, Queue
+# ruff: noqa: F401
+from dataplane.workshop.ring import NEXT, WRITE, Broken, Memory, Piece, Queue
 
 
 class Driver:

@@ -20,8 +20,8 @@ from dataplane.breaks_text import BreakError, parse, text
 from dataplane.records import Kind
 from dataplane.snapshot import Snapshot
 from dataplane.source import Control
-from inspector import stepped
 from inspector.session import Session
+from inspector.stopping import stepped
 from inspector.tick import Tick
 
 MOST = 256

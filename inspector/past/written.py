@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataplane.records import Kind, Side
 from inspector.numbers import count, duration
+from inspector.past.travel import Place, nothing
 from inspector.sanitise import clean
 from inspector.session import Session
-from inspector.travel import Place, nothing
 
 _PIECE = 1 << 15  #: events that are looked through at a time
 

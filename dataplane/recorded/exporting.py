@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dataplane.chunk import cut, make_chunk
 from dataplane.keyframe import Keyframe
-from dataplane.recorder import Output
+from dataplane.past.chunk import cut, make_chunk
+from dataplane.recorded.recorder import Output
 from dataplane.recording import Recording
 from dataplane.snapshot import Array
 from dataplane.source import Frames

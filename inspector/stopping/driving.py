@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataplane.source import Control, TraceLevel
-from inspector import stepped
 from inspector.numbers import count
 from inspector.session import Session
+from inspector.stopping import stepped
 
 _LADDER = tuple(m * 10**e for e in range(8) for m in (1, 2, 5))
 
@@ -44,7 +44,7 @@ def toggle(session: Session) -> Said:
 
 
 def step(session: Session) -> Said:
-    """One step of a frozen pair, as chosen (`inspector.stepped`); in words what it did."""
+    """One step of a frozen pair, as chosen (`inspector.stopping.stepped`); in words what it did."""
     control = _control(session)
     if not control.frozen:
         return Said("steps are for a frozen pair: z freezes it", "flux")

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from dataplane import layout, places
-from dataplane.fields_written import FieldChange
 from dataplane.keyframe import QueueShape
 from dataplane.places import Place
 from dataplane.records import Side
+from dataplane.words.fields import FieldChange
 
 _BEFORE_AVAIL = "none of its own: the release store of avail.idx comes after it"
 _BEFORE_USED = "none of its own: the release store of used.idx comes after it"

@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from dataplane.chunk import Index
 from dataplane.keyframe import Keyframe, QueueShape, own_dtype
 from dataplane.layout import QUEUE_SIZE_MAX
+from dataplane.past.chunk import Index
 from dataplane.records import Kind
 from dataplane.snapshot import Array
 

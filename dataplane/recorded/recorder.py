@@ -19,9 +19,9 @@ from types import TracebackType
 
 import numpy as np
 
-from dataplane.chunk import CHUNK, Chunk, cut, make_chunk
 from dataplane.keyframe import Keyframe
-from dataplane.order import Order
+from dataplane.past.chunk import CHUNK, Chunk, cut, make_chunk
+from dataplane.past.order import Order
 from dataplane.recorded.blocks import MAGIC, BlockWriter, RecordingError
 from dataplane.recorded.content import chunk_pieces, frames_pieces, keyframe_pieces
 from dataplane.recorded.contents import (

@@ -16,7 +16,7 @@ from dataplane.records import Kind
 
 if TYPE_CHECKING:
     from dataplane.history import Density, Reach
-    from inspector.eventlist import EventIndex, Lines
+    from inspector.past.eventlist import EventIndex, Lines
     from inspector.session import Session
 
 EVERY = 0.3  #: seconds between two densities while the source goes on

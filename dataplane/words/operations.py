@@ -8,7 +8,7 @@ from dataplane import features as f
 from dataplane import layout
 from dataplane.keyframe import QueueShape
 from dataplane.records import Kind, Reason, Role, Side
-from dataplane.store_words import Words
+from dataplane.words.stores import Words
 
 #: Kinds that concern the device or a side as a whole.
 WITHOUT_QUEUE = frozenset(

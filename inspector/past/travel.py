@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from dataplane.operation_words import WITHOUT_QUEUE
 from dataplane.records import Kind
+from dataplane.words.operations import WITHOUT_QUEUE
 from inspector.numbers import count
 from inspector.sanitise import one_line
 from inspector.session import Session

@@ -1,0 +1,1 @@
+"""What explanations are made of: what each store and each operation of a side means, in words."""

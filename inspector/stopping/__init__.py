@@ -1,0 +1,1 @@
+"""Driving and stopping a source from the screens: freeze, steps in words, breakpoints."""
