@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from capture.play import PlayFrame
     from dataplane.pair import Pair
     from dataplane.source import TraceLevel
+
+#: What fails while writing goes on; any other error is that of a name that cannot be written.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class Refused(Exception):

@@ -54,19 +54,19 @@ def seconds(text: str) -> float:
     return number(0.001, math.inf, "time in seconds", whole=False)(text)
 
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def size(text: str) -> int:
     """The type of an amount of memory: `65536`, `512K`, `64M`, `1.5G`; in bytes, at least 64 K."""
     stem = text.upper().removesuffix("B").removesuffix("I")
-    unit = stem[-1:] if stem[-1:] in "KMG" else ""
+    unit = stem[-1:] if stem[-1:] in "KMGT" else ""
     try:
         amount = float(stem.removesuffix(unit)) * _UNITS[unit]
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 64M or 2G") from None
     if not 65536 <= amount <= 1 << 40:
-        raise argparse.ArgumentTypeError(f"{text} is no size to keep frames in: give 64K to 1024G")
+        raise argparse.ArgumentTypeError(f"{text} is out of range: give 64K to 1T")
     return int(amount)
 
 

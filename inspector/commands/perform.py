@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import gc
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from inspector.cli import FAILED, PAIR_COMMANDS, USAGE, complain
 from inspector.commands.filters import capture_filter
-from inspector.commands.opening import Refused, opened
+from inspector.commands.opening import FULL, Refused, opened
 from inspector.commands.options import trace_level
 from inspector.sanitise import one_line
 
@@ -27,7 +26,6 @@ _PLAIN = {
     "open": ("inspector.commands.recorded", "open_recording"),
     "play": ("inspector.commands.playing", "play"),
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def perform(options: argparse.Namespace) -> int:
@@ -48,7 +46,7 @@ def perform(options: argparse.Namespace) -> int:
 
 def _output_failed(error: Exception) -> str | None:
     """What is said where standard output takes no more: the one thing that is used without a name."""
-    if isinstance(error, OSError) and error.strerror and error.filename is None and error.errno in _FULL:
+    if isinstance(error, OSError) and error.strerror and error.filename is None and error.errno in FULL:
         return f"cannot write to standard output: {error.strerror}"
     return None
 
@@ -85,15 +83,15 @@ def _with_a_pair(options: argparse.Namespace) -> int:
 def _run(options: argparse.Namespace) -> int:
     """The screens on a pair; with `--record` every event from the first on goes into a file."""
     from inspector.commands.recording import recorder, report
-    from inspector.stopping.breakpoints import rules
+    from inspector.stopping.breakpoints import check
 
     program = capture_filter(options.filter)
-    try:
-        rules(options.breaks)
-    except ValueError as error:
-        raise Refused(f"--break: {error}") from None
     with ExitStack() as stack:
         pair = stack.enter_context(opened(options, program, start=False, trace=trace_level(options)))
+        try:
+            check(options.breaks, pair.shapes())
+        except ValueError as error:
+            raise Refused(f"--break: {error}") from None
         writing = recorder(pair, options.record) if options.record is not None else None
         if writing is not None:
             stack.callback(writing.close)

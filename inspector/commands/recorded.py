@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from inspector import __version__
 from inspector.cli import FAILED, OK, complain
-from inspector.commands.opening import Refused
+from inspector.commands.opening import FULL, Refused
 from inspector.commands.recordings import When, on_screen
 from inspector.sanitise import clean, one_line
 
@@ -175,7 +175,10 @@ def _export(options: argparse.Namespace, recording: Recording, first: int, last:
     except RecordingError as error:
         raise Refused(f"cannot write {options.export}: {error}") from None
     except OSError as error:
-        complain(f"cannot write {options.export}: {error.strerror or one_line(error)}")
+        said = f"cannot write {options.export}: {error.strerror or one_line(error)}"
+        if error.errno not in FULL:
+            raise Refused(said) from None
+        complain(said)
         return FAILED
     said = f"{made.events:,} events and {made.frames:,} frames written to {clean(options.export)}"
     print(said, file=sys.stderr)

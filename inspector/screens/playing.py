@@ -11,12 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+import numpy as np
 from textual import events
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
 
 import inspector.app
+from dataplane.records import Kind
 from dataplane.scenario import Outcome, Played
 from dataplane.script.actions import Step
 from inspector.app import RingscopeApp
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from inspector.tick import Tick
 
 _SCRIPT_KEY = ";"
+#: What neither side did.
+_NO_SIDES = [int(kind) for kind in (Kind.FREEZE, Kind.RUN, Kind.LEVEL, Kind.BREAK)]
 
 
 class Script(Protocol):
@@ -177,7 +181,8 @@ class PlayingApp(RingscopeApp):
 
     def _tell_step(self, outcome: Outcome) -> None:
         """What the step did is told as if it had been taken by hand."""
-        rows, stepping = outcome.rows, stepped.of(self.session)
+        stepping = stepped.of(self.session)
+        rows = outcome.rows[~np.isin(outcome.rows["kind"], _NO_SIDES)]
         if not len(rows):
             stepping.told = None
             return

@@ -9,20 +9,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from capture.bpf import compile_bpf
-from capture.dfilter import Filter, compile_filter
 from capture.errors import FilterError
 from dataplane import features as f
-from dataplane.breaks import BreakRule, What
+from dataplane.breaks import BreakRule, What, encode
 from dataplane.breaks_text import BreakError, parse, text
+from dataplane.keyframe import QueueShape
 from dataplane.records import Kind
 from dataplane.snapshot import Snapshot
 from dataplane.source import Control
 from inspector.session import Session
 from inspector.stopping import stepped
 from inspector.tick import Tick
+
+if TYPE_CHECKING:
+    from capture.dfilter import Filter
 
 MOST = 256
 BADGE = "breaks"
@@ -33,11 +37,17 @@ def compiled(line: str, queues: Sequence[str] | None = None) -> BreakRule:
     try:
         rule = parse(line, compile=lambda text: compile_bpf(text).instructions, queues=queues)
         if rule.what is What.FILTER:
-            compile_filter(rule.expression)
+            _display_filter(rule.expression)
     except FilterError as error:
         at = _expression_at(line)
         raise BreakError(str(error), at + error.start, at + error.stop) from None
     return rule
+
+
+def _display_filter(expression: str) -> Filter:
+    from capture.dfilter import compile_filter  # a tenth of a second, for the one kind of rule that needs it
+
+    return compile_filter(expression)
 
 
 def _expression_at(line: str) -> int:
@@ -50,15 +60,17 @@ def _expression_at(line: str) -> int:
     return at + len(line[at:]) - len(line[at:].lstrip())
 
 
-def rules(lines: Sequence[str]) -> tuple[BreakRule, ...]:
-    """Lines as rules; ValueError of one line names the one that is wrong."""
-    found = []
+def check(lines: Sequence[str], shapes: Sequence[QueueShape]) -> None:
+    """Whether each line is a rule that queues like these can have; ValueError of one line names the one
+    that is wrong."""
+    names = [shape.name for shape in shapes]
     for line in lines:
         try:
-            found.append(compiled(line))
-        except BreakError as error:
+            rule = compiled(line, names)
+            if rule.engine:
+                encode([rule], shapes)
+        except ValueError as error:
             raise ValueError(f"breakpoint {line!r}: {error}") from None
-    return tuple(found)
 
 
 @dataclass(slots=True)
@@ -109,7 +121,7 @@ class Breakpoints:
                 raise ValueError(f"there are {MOST} breakpoints already: remove one first")
             made = Breakpoint(replace(rule, id=self._next), text(rule))
             if rule.what is What.FILTER:
-                made.shows = compile_filter(rule.expression)
+                made.shows = _display_filter(rule.expression)
             self._count()
             self._all.append(made)
             try:

@@ -147,7 +147,7 @@ def test_what_has_no_screen_loads_no_toolkit() -> None:
     ("options", "words"),
     [
         (["-f", "udp prt 53"], "-f: "),
-        (["--budget", "10"], "10 is no size to keep frames in: give 64K to 1024G"),
+        (["--budget", "10"], "10 is out of range: give 64K to 1T"),
         (["--budget", "many"], "'many' is no size; write it as 64M or 2G"),
         (["--keep", "nan"], "is no size"),
     ],
