@@ -322,12 +322,13 @@ void pair_run(struct pair *pair) {
 bool pair_rest(struct pair *pair) {
     if (!flag_get(&pair->running)) return false;
     bool was_running = !pair_frozen(pair);
-    flag_set(&pair->resting, was_running);
+    flag_set(&pair->resting, was_running ? 1 : 2);
     gate_settle(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
     pair_wake(pair);
     gate_wait_parked(&pair->gate, REST_MS);
     if (!pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+    if (!was_running) flag_set(&pair->resting, 0);
     return was_running;
 }
 
@@ -343,8 +344,9 @@ void pair_resume(struct pair *pair, bool was_running) {
 
 void pair_break(struct pair *pair) {
     if (!flag_get(&pair->running)) return;
-    if (flag_get(&pair->resting)) { /* half a change is no state to stop in */
-        flag_set(&pair->broke, 1);
+    uint32_t resting = flag_get(&pair->resting);
+    if (resting) { /* half a turn is no state for a change: it stops behind it, or was frozen before */
+        if (resting == 1) flag_set(&pair->broke, 1);
         return;
     }
     if (!pair_frozen(pair)) flag_set(&pair->broke, 1);

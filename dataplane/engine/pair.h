@@ -89,7 +89,7 @@ struct pair {
 
     uint32_t closing;
     uint32_t running; /* threads exist */
-    uint32_t resting; /* for a change: pair_resume() follows */
+    uint32_t resting; /* on the way to a change: 1 from running, 2 from frozen */
     uint32_t broke;   /* a breakpoint stopped it, and nobody has looked since */
     uint32_t level;   /* of tracing, as asked: 0 off, 1 operations, 2 stores; a frozen pair is at 2 */
 

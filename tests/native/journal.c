@@ -137,11 +137,18 @@ static void random_fault(struct look *l, uint64_t *random) {
     fault_add(l->pair, &f);
 }
 
+/* Ring memory is made anew without stores: what came before is compared first. */
+static void reset(struct look *l, uint32_t queue) {
+    CHECK(pair_reset_queue(l->pair, queue) == 0, "%s: no rest for a reset", setup_name(l->setup));
+    CHECK(pair_freeze(l->pair), "%s: did not come to rest", setup_name(l->setup));
+    take(l, &l->then);
+}
+
 /* One thing that a user may do; the pair rests before and behind it. */
 static void act(struct look *l, uint64_t *random, bool faults) {
     struct pair *pair = l->pair;
     l->acts++;
-    switch (below(random, faults ? 9 : 7)) {
+    switch (below(random, faults ? 10 : 8)) {
     case 0:
     case 1:
     case 2:
@@ -155,8 +162,9 @@ static void act(struct look *l, uint64_t *random, bool faults) {
         break;
     case 5: random_breaks(l, random); break;
     case 6: pair_trace(pair, 2); break;
-    case 7: random_fault(l, random); break;
-    case 8: fault_remove(pair, 0); break;
+    case 7: reset(l, below(random, 2)); break;
+    case 8: random_fault(l, random); break;
+    case 9: fault_remove(pair, 0); break;
     }
     l->stops += flag_get(&pair->broke);
     pair_stopped(pair);
