@@ -12,31 +12,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from dataplane.places import PACKED_AREAS, SPLIT_AREAS, writer
 from dataplane.records import Side
 
 FaultKind = Literal["drop_store", "delay_store", "corrupt_store", "lose_kick", "lose_call"]
 KINDS: tuple[FaultKind, ...] = get_args(FaultKind)
 
+_ANY = 0xFFFFFFFF
+_WORDS = ("desc.addr", "desc.flags")
+_OF_ONE_LAYOUT = tuple(one for one in (*SPLIT_AREAS, *PACKED_AREAS) if one not in ("desc", "tables"))
 #: Where a store goes, by the names of `places`; "" is anywhere. The first word of a descriptor is its
 #: address, the second holds the rest: a packed driver shows a buffer by the second word of its head.
-AREAS = (
-    "",
-    "desc",
-    "tables",
-    "avail_flags",
-    "avail_idx",
-    "avail_ring",
-    "used_event",
-    "used_flags",
-    "used_idx",
-    "used_ring",
-    "avail_event",
-    "driver_event",
-    "device_event",
-    "desc.addr",
-    "desc.flags",
-)
-_ANY = 0xFFFFFFFF
+#: In the order of `enum area` (engine/fault.h).
+AREAS = ("", "desc", "tables", *_OF_ONE_LAYOUT, *_WORDS)
+
+
+def areas_of(packed: bool) -> tuple[str, ...]:
+    """The areas that rings of this layout have, "" among them."""
+    there = PACKED_AREAS if packed else SPLIT_AREAS
+    return tuple(one for one in AREAS if one in there or one in ("", *_WORDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +59,9 @@ class Fault:
         store = self.kind.endswith("_store")
         if not store and (self.area or self.entry is not None):
             raise ValueError(f"{self.kind} concerns a notification and has no area")
+        if self.area in _OF_ONE_LAYOUT and writer(self.area) != self.side:
+            owner = Side(writer(self.area)).name.lower()
+            raise ValueError(f"the {owner} writes {self.area}: the other side has no store there to fail")
         if self.kind == "lose_kick" and self.side != Side.DRIVER:
             raise ValueError("the driver sends kicks: lose_kick is a fault of its side")
         if self.kind == "lose_call" and self.side != Side.DEVICE:

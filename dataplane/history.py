@@ -224,7 +224,7 @@ class History:
             and begin.anchor is not None
             and begin.anchor.number < last
         ):
-            anchors.insert(0, moved(reel, begin.anchor, last))
+            anchors.insert(0, moved(reel, begin, last))
         with self._lock:
             del self._pieces[:drop]
             self._anchors = anchors
@@ -367,6 +367,7 @@ class History:
             state="past",
             status=_status(reel, base, number),
             config_generation=_generation(reel, base, number),
+            queue_pairs=_queue_pairs(reel, base, number),
             number=number,
             time=reel.time_of(number),
             logs=replace(
@@ -404,7 +405,7 @@ class History:
             for queue in base.snapshot.queues
             if queue.index in shapes
         ]
-        stale = f"free descriptors, frames and bytes are those of event {base.number:,}"
+        stale = f"a buffer counts as one descriptor; frames and bytes are those of event {base.number:,}"
         return replace(device, queues=tuple(queues), notes=(_why(reel, number), stale))
 
 
@@ -423,6 +424,16 @@ def _generation(reel: Reel, base: counted.Base, number: int) -> int:
     if mark is not None and mark["number"] > base.number:
         return int(mark["new"])
     return base.snapshot.config_generation
+
+
+def _queue_pairs(reel: Reel, base: counted.Base, number: int) -> int:
+    """How many are in use: every answer to a command of the control queue says it (5.1.6.5.5)."""
+    mark = reel.mark(number, Kind.CONTROL)
+    if mark is not None and (mark["number"] > base.number or base.number > number):
+        return int(mark["old"])
+    if mark is None and base.number > number and reel.mark_behind(number, Kind.CONTROL) is not None:
+        return min(base.snapshot.queue_pairs, 1)  # what a device begins with
+    return base.snapshot.queue_pairs
 
 
 def _why(reel: Reel, number: int) -> str:

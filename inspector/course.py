@@ -192,8 +192,8 @@ class Course:
 
     @property
     def moved(self) -> bool:
-        """Whether somebody else drove the pair since the last part was reached."""
-        return self.pair.snapshot(()).number != self.tick.snapshot.number
+        """Whether somebody else drove the pair since the last part was reached, or lets it run."""
+        return not self.pair.frozen or self.pair.snapshot(()).number != self.tick.snapshot.number
 
     # ---- what the reader does
 
@@ -201,9 +201,8 @@ class Course:
         """The next part, or the next page; says what is missing where it cannot go on yet."""
         if self.waits:
             part = self.part.part
-            if part.kind == "free" and self._holds(part.until):
-                self._finish("done")
-                return Said("done", "used")
+            if self.reached():
+                return Said("")
             words = {
                 "question": "type an answer first; ctrl+n shows it",
                 "free": "not there yet: s steps the pair; ctrl+n does it for you",
@@ -230,22 +229,25 @@ class Course:
             at = _LETTERS.find(text.strip().lower()[:1] or "?")
             if len(text.strip()) != 1 or not 0 <= at < len(question.options):
                 letters = _LETTERS[: len(question.options)]
-                return False, f"answer with a letter: {', '.join(letters[:-1])} or {letters[-1]}"
+                return self._again(f"answer with a letter: {', '.join(letters[:-1])} or {letters[-1]}")
             option = question.options[at]
             right = ringfacts.holds(option.when.text, known)
             reply = option.reply or (question.right if right else question.hint)
         else:
             given = number(text)
             if given is None:
-                return False, "answer with a number; 0x begins a hexadecimal one"
+                return self._again("answer with a number; 0x begins a hexadecimal one")
             right = question.answer is not None and given == ringfacts.evaluate(question.answer.text, known)
             reply = question.right if right else question.hint
         reply = self._filled(reply, known)
-        if right:
-            self._finish("right", f"{text.strip()}: {reply}" if reply else text.strip())
-        else:
-            self.shown = (*self.shown[:-1], replace(self.part, reply=reply or "no"))
-        return right, reply
+        if not right:
+            return self._again(reply or "no")
+        self._finish("right", f"{text.strip()}: {reply}" if reply else text.strip())
+        return True, reply
+
+    def _again(self, reply: str) -> tuple[bool, str]:
+        self.shown = (*self.shown[:-1], replace(self.part, reply=reply))
+        return False, reply
 
     def solve(self) -> Said:
         """Show the answer, or do for the reader what was left to them."""
@@ -279,6 +281,14 @@ class Course:
                 reply = self._filled(option.reply or question.right, known)
                 return f"The answer is {letter}." + (f" {reply}" if reply else "")
         raise LessonError(f"lesson {self.lesson.name}, line {self.part.part.line}: no option is right")
+
+    def reached(self) -> bool:
+        """Whether what the reader drives to has just come true; the part is done then."""
+        part = self.part.part
+        if not (self.waits and part.kind == "free" and self._holds(part.until)):
+            return False
+        self._finish("done")
+        return True
 
     def achieved(self) -> None:
         """The workshop was passed."""
@@ -345,9 +355,11 @@ class Course:
         page, parts = self.at, len(self.shown)
         states = [one.state for one in self.shown]
         self.turn_to(page)
-        for part in self.page.parts[1:parts]:
+        for part, state in zip(self.page.parts[1:parts], states[1:], strict=True):
             self._reach(part)
-            self.shown = (*self.shown[:-1], replace(self.part, state=states[len(self.shown) - 1]))
+            if part.kind == "free" and state != "open":
+                self._do(part)
+            self.shown = (*self.shown[:-1], replace(self.part, state=state))
         return Said("the pair had been driven meanwhile: it is back where this page left it", "flux")
 
     def sweep(self) -> None:

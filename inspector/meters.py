@@ -117,8 +117,8 @@ class Meters:
 def _meter(start: int, old: Counts, end: int, new: Counts, history: tuple[float, ...]) -> Meter:
     if end <= start:
         return Meter(history=history)
-    frames, octets, buffers, kicks, calls = (
-        (b - a) * 1e9 / (end - start) for a, b in zip(old, new, strict=True)
+    frames, octets, buffers, kicks, calls = (  # behind a loss less is known than was read live
+        max(b - a, 0) * 1e9 / (end - start) for a, b in zip(old, new, strict=True)
     )
     return Meter(frames, octets, buffers, kicks, calls, history)
 

@@ -138,8 +138,8 @@ class Account:
 def queue(account: Account, known: AnyQueue, shape: QueueShape, time: int) -> AnyQueue:
     """The queue at the moment of the account; `known` is the base's, without rows.
 
-    What no operation tells (free descriptors, frames and bytes, and of a packed ring the slots reached) stays
-    as it was known.
+    What no operation tells (frames and bytes, and of a packed ring the slots reached) stays as it was known;
+    of descriptors a buffer holds at least one, and is taken to hold no more.
     """
     driver, device = known.driver, known.device
     if driver is None or device is None:
@@ -161,6 +161,7 @@ def queue(account: Account, known: AnyQueue, shape: QueueShape, time: int) -> An
         driver,
         published=published,
         collected=collected,
+        free=min(max(known.size - (added - collected), 0), known.size),
         in_flight=max(published - collected, 0),
         added=max(added - published, 0),
         **_driver(account, known.index, driver),

@@ -92,7 +92,7 @@ def _table(roles: Mapping[Kind, tuple[IntEnum, IntEnum]]) -> npt.NDArray[np.uint
 
 _SORT_OF, _COUNT_OF = _table(_ROLES), _table(_COUNTED)
 #: Kinds that a tally marks, and those that only trace level stores tells.
-MARKED = (Kind.STATUS, Kind.CONFIG, Kind.QUEUE_RESET, Kind.FREEZE, Kind.RUN, Kind.LEVEL)
+MARKED = (Kind.STATUS, Kind.CONFIG, Kind.CONTROL, Kind.QUEUE_RESET, Kind.FREEZE, Kind.RUN, Kind.LEVEL)
 STORED = (Kind.STORE, Kind.OWN)
 _RARE = np.zeros(256, bool)
 _RARE[list(MARKED)] = True

@@ -1,7 +1,8 @@
 """The image of any moment in an exact range: one that is known, moved on or back by what lies between.
 
 One image is kept and moved from question to question. Over long ways it goes by the merged effects of 8, 64
-and 512 pieces, made when they are first needed; at the ends by part of a piece, from its nearer end.
+and 512 pieces, made when they are first needed; at the ends by part of a piece, from its nearer end: if that
+lies in the range, for beyond it memory has changed in ways that no row tells.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Walker:
             image = stretch.anchor.image()
         self._image = None  # should this fail midway, the image is of no moment
         on = number >= image.number
-        way = self.way(reel, min(image.number, number), max(image.number, number))
+        way = self.way(reel, stretch, min(image.number, number), max(image.number, number))
         for effect, forward in way if on else reversed(way):
             image.apply(effect, forward == on)
         image.number = number
@@ -54,7 +55,7 @@ class Walker:
 
     # ---- the way ----------------------------------------------------------------------------------------
 
-    def way(self, reel: Reel, low: int, high: int) -> list[tuple[Array, bool]]:
+    def way(self, reel: Reel, stretch: Stretch, low: int, high: int) -> list[tuple[Array, bool]]:
         """Effects, each forward or undone, that lead from the moment after `low` to that after `high`."""
         if low >= high:
             return []
@@ -65,12 +66,12 @@ class Walker:
             return [(_effect(begin.rows[at:to]), True)]
         before: list[tuple[Array, bool]] = []
         behind: list[tuple[Array, bool]] = []
-        if at > len(begin.rows) // 2:
+        if at > len(begin.rows) // 2 or begin.first - 1 < stretch.first:
             before.append((_effect(begin.rows[at:]), True))
             a += 1
         elif at:
             before.append((_effect(begin.rows[:at]), False))
-        if to <= len(end.rows) // 2:
+        if to <= len(end.rows) // 2 or stretch.last < end.last:
             behind.append((_effect(end.rows[:to]), True))
             b -= 1
         elif to < len(end.rows):
@@ -115,10 +116,6 @@ def _effect(rows: Array) -> Array:
     return net(changes(rows))
 
 
-def moved(reel: Reel, anchor: Anchor, number: int) -> Anchor:
-    """An image put aside, moved on to a later moment of its stretch."""
-    image = anchor.image()
-    for effect, forward in Walker().way(reel, anchor.number, number):
-        image.apply(effect, forward)
-    image.number = number
-    return put_aside(image, reel.time_of(number))
+def moved(reel: Reel, stretch: Stretch, number: int) -> Anchor:
+    """The image of a moment of a stretch, put aside; LookupError where the stretch has none."""
+    return put_aside(Walker().image(reel, stretch, number), reel.time_of(number))

@@ -18,13 +18,14 @@ from dataplane.script.facts import QueueName, facts
 from dataplane.script.frames import Frame
 from dataplane.script.playing import Played
 from dataplane.script.steps import Doors, Stage, given_name, read_step
-from dataplane.script.table import ScenarioError, Table
+from dataplane.script.table import ScenarioError, Table, near
 
 STEPS_MAX = 1_000
 FRAMES_MAX = 20_000  #: sent by a whole scenario
 SECONDS_MAX = 30.0  #: at liberty, in a whole scenario
 _WAITING = ("auto", "poll", "interrupt")
 _LAYOUTS = ("split", "packed")
+_TOP = ("title", "about", "pair", "ring", "frames", "do")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class Scenario:
 
 def read(top: Table, folder: File | None, doors: Doors) -> Scenario:
     """The scenario in a file's values; ScenarioError where they are none."""
+    for key in top:
+        if key not in _TOP:
+            top.fail(key, f"no such key; {near(key, _TOP)}")
     title = " ".join(top.text("title", "").split())
     about = " ".join(top.text("about", "").split())
     by_hand = "ring" in top
@@ -70,8 +74,8 @@ def read(top: Table, folder: File | None, doors: Doors) -> Scenario:
     packed = options["layout"] == "packed"
     tree = facts(queues, packed, named=names, hand=by_hand)
     named = _frames(top, folder, doors)
-    stage = Stage({q.name: q for q in queues}, 0 if by_hand else options["queue_pairs"], tree, named, doors)
-    top.done()
+    pairs = 0 if by_hand else options["queue_pairs"]
+    stage = Stage({q.name: q for q in queues}, pairs, packed, tree, named, doors)
     steps = tuple(read_step(do, i + 1, stage) for i, do in enumerate(does))
     _bounded(top, steps)
     line = top.book.line((key,))

@@ -151,7 +151,9 @@ class _Reader:
         while text[at:].strip():
             found = _TOKEN.match(text, at)
             if not found:
-                raise Unsound(f"{text[at:].strip()[0]!r} has no place in an expectation")
+                stray = text[at:].strip()[0]
+                hint = "; equal is written ==" if stray == "=" else ""
+                raise Unsound(f"{stray!r} has no place in an expectation{hint}")
             self._tokens.append((str(found.lastgroup), str(found[str(found.lastgroup)])))
             at = found.end()
         if not self._tokens:

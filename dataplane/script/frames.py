@@ -10,7 +10,7 @@ Frames of a short form carry a running number, so that no two are alike and what
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from dataplane.records import Side
@@ -49,8 +49,8 @@ class _Form:
     usual: int = 0  #: length where none is given; 0: it must be given
 
 
-def read(text: str) -> Frame:
-    """A frame from its short form; ValueError with one line."""
+def read(text: str, names: Collection[str] = ()) -> Frame:
+    """A frame from its short form; ValueError with one line. `names`: what might have been meant besides."""
     word, _, rest = text.strip().partition(" ")
     if word == "hex":
         try:
@@ -61,7 +61,7 @@ def read(text: str) -> Frame:
             raise ValueError(f"a frame of {len(data)} bytes is out of range: {FRAME_MIN} to {FRAME_MAX}")
         return Frame(f"hex of {len(data)} bytes", data=data)
     if word not in _FORMS:
-        raise ValueError(f"{word!r} is no form of frame; {near(word, [*_FORMS, 'hex'])}")
+        raise ValueError(f"{word!r} is no form of frame; {near(word, [*names, *_FORMS, 'hex'])}")
     form = _FORMS[word]
     if not rest and form.usual:
         return Frame(word, word, form.usual)

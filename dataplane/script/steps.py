@@ -18,7 +18,7 @@ from dataplane.script import frames
 from dataplane.script.expect import Expectation, Unsound, parse
 from dataplane.script.facts import QueueName, Record
 from dataplane.script.frames import Frame
-from dataplane.script.table import Table, near, spelt
+from dataplane.script.table import Table, near, spelt, there_are
 from dataplane.source import TraceLevel
 
 LIMIT, LIMIT_MAX = 20_000, 200_000  #: operations in which something must come to pass
@@ -43,6 +43,7 @@ class Stage:
 
     queues: Mapping[str, QueueName]
     pairs: int  #: queue pairs; 0: bare rings
+    packed: bool
     tree: Record
     frames: Mapping[str, tuple[Frame, ...]]
     doors: Doors
@@ -146,10 +147,9 @@ def _frames(do: Table, path: tuple[str | int, ...], text: str, stage: Stage) -> 
     if text in stage.frames:
         return stage.frames[text]
     try:
-        return (frames.read(text),)
+        return (frames.read(text, stage.frames),)
     except ValueError as error:
-        hint = f"; [frames] has {', '.join(stage.frames)}" if stage.frames and " " not in text else ""
-        do.book.fail(path, f"{error}{hint}")
+        do.book.fail(path, str(error))
 
 
 def _step(do: Table, stage: Stage) -> a.Action:
@@ -174,7 +174,10 @@ def _step(do: Table, stage: Stage) -> a.Action:
 def _until(do: Table, stage: Stage) -> a.Action:
     text = do.text("until")
     path = (*do.path, "until")
-    condition = None if text.strip() == "quiet" else expectation(do, path, text, stage)
+    word = text.strip()
+    if word.isidentifier() and word != "quiet" and word not in stage.tree.fields:
+        do.fail("until", f"{word!r} is not known; {near(word, ['quiet', *stage.tree.fields])}")
+    condition = None if word == "quiet" else expectation(do, path, text, stage)
     return a.Until(condition, _by(do), do.whole("limit", 1, LIMIT_MAX, LIMIT))
 
 
@@ -188,6 +191,11 @@ def _fault(do: Table, stage: Stage) -> a.Action:
     side = Side[do.one_of("by", ("driver", "device"), sides.get(kind)).upper()]
     queue = _queue(do, stage) if "queue" in do else None
     area = do.one_of("area", faults.AREAS, "")
+    there = faults.areas_of(stage.packed)
+    if area not in there:
+        do.fail(
+            "area", f"a {'packed' if stage.packed else 'split'} ring has no {area}; {there_are(there[1:])}"
+        )
     entry = do.whole("entry", 0, (queue.size if queue else 32768) - 1) if "entry" in do else None
     after, count = do.whole("after", 0, 1 << 30, 0), do.whole("count", 0, 1 << 30, 1)
     amount = do.whole("value", 0, (1 << 63) - 1, 1)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from dataplane.bare import Bare, Done, Taken
 from dataplane.bare import Piece as Part
-from dataplane.records import Owner
+from dataplane.records import Owner, Side
 from dataplane.snapshot import DeviceState, DriverState
 from dataplane.workshop.judge import Buffer, DriverJudge, Judge, Judged, Wrong, pieces_words, plural, shown
 from dataplane.workshop.process import Ended, Process
@@ -134,8 +134,8 @@ class Bench:
             tuple(owner),
             tuple(buffer),
             tuple(head),
-            None if self.judge.SIDE == "driver" else ours.driver,
-            None if self.judge.SIDE == "device" else ours.device,
+            None if self.judge.SIDE is Side.DRIVER else ours.driver,
+            None if self.judge.SIDE is Side.DEVICE else ours.device,
         )
 
 

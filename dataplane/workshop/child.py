@@ -2,17 +2,21 @@
 
     python -c BOOT folder socket-number        (see process.py)
 
-Lines are JSON arrays. It is told ["begin", text, class name, [[method, count of arguments], ...], queue],
-then ["call", method, arguments]; it says ["load", address, width, line] and reads the value, ["store",
-address, width, value, line], ["barrier", line], ["print", text, line], and at the end of a call ["done",
-result, line] or ["raised", type, words, line, whether it is `Broken`]. ["bad", words, line]: the text is no
-half at all.
+Lines are JSON arrays. It says ["up"] once Python is there; it is told ["begin", text, class name, [[method,
+count of arguments], ...], queue] and says ["ready"], or ["bad", words, line] where the text is no half.
+Then it is told ["call", method, arguments]; it says ["load", address, width, line] and reads the value,
+["store", address, width, value, line], ["barrier", line], ["print", text, line], and at the end of a call
+["done", result, line] or ["raised", type, words, line, whether it is `Broken`].
+
+It is no sandbox: the text is its author's own, on a machine of his own. But whatever it does is bounded, and
+nothing of it is left: it starts no processes, and its own ends when the other end of its standard input does.
 """
 
 from __future__ import annotations
 
 import builtins
 import faulthandler
+import fcntl
 import inspect
 import json
 import os
@@ -25,8 +29,10 @@ from typing import Any
 from dataplane.workshop import ring
 
 MEMORY_BYTES = 1 << 30  #: of address space
+CPU_SECONDS = 60  #: of the process, should nobody be there any more to watch it
 PRINTS = 200  #: calls of print that are passed on
 PRINT_CHARACTERS = 500
+_STARTS = ("os.fork", "os.forkpty", "os.posix_spawn", "os.system", "os.exec", "pty.spawn", "subprocess.Popen")
 
 
 class _Wire:
@@ -59,7 +65,24 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+    sys.addaudithook(_refuse)
     faulthandler.register(signal.SIGUSR1, file=sys.stderr, all_threads=False)
+
+
+def _refuse(event: str, _: object) -> None:
+    """What a half starts could outlive it, so that it starts nothing."""
+    if event in _STARTS:
+        raise RuntimeError("a half starts no processes")
+
+
+def _end_with_reader() -> None:
+    """SIGIO ends this process when the other end of its standard input is closed; a half reads nothing."""
+    tie = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    fcntl.fcntl(tie, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(tie, fcntl.F_SETFL, fcntl.fcntl(tie, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _line_of(error: BaseException) -> int:
@@ -165,8 +188,10 @@ def _call(wire: _Wire, returns: _Returns, function: Any, arguments: list[Any]) -
 
 
 def main(number: int) -> None:
+    _end_with_reader()
     _limit()
     wire = _Wire(number)
+    wire.tell("up")
     builtins.print = wire.print
     _, text, name, methods, queue = wire.hear()
     try:

@@ -16,7 +16,7 @@ from dataplane import places
 from dataplane.bare import Bare
 from dataplane.keyframe import QueueShape
 from dataplane.places import Place
-from dataplane.records import Owner
+from dataplane.records import Owner, Side
 from dataplane.workshop.ring import Piece
 
 What = Literal["load", "store", "barrier"]
@@ -143,6 +143,14 @@ class Judge:
     def value(self, at: Place) -> int:
         return self.read(at.address, at.width)
 
+    def put(self, at: Place, value: int) -> None:
+        """Writes a field as the half that is judged would."""
+        self.ring.write(at.address, value.to_bytes(at.width, "little"), self.SIDE)
+
+    def put_theirs(self, at: Place, value: int) -> None:
+        """Writes a field as the other side would, where it breaks the rules."""
+        self.ring.write(at.address, value.to_bytes(at.width, "little"), Side(1 - self.SIDE))
+
     def load(self, address: int, width: int, line: int) -> int:
         """A load of the half: judged; its value."""
         touched = self._placed("load", address, width, 0, line)
@@ -165,8 +173,7 @@ class Judge:
             )
         for one in touched:
             self.storing(one, self._part(value, address, one, width), touched)
-        data = value.to_bytes(width, "little")
-        self.ring.write(address, data)
+        self.ring.write(address, value.to_bytes(width, "little"), self.SIDE)
         for at in range(address, address + width):
             self.writers[at] = self.number
         self.seen()
@@ -250,7 +257,7 @@ class Judge:
 
     AREAS = "2.7"  #: section on the parts of a queue
     INDEX = "2.7.6"
-    SIDE: Literal["driver", "device"] = "driver"
+    SIDE: ClassVar[Side] = Side.DRIVER  #: the half that is judged
     AREA_WORDS: ClassVar[Mapping[str, str]] = {
         "desc": "descriptor table",
         "driver": "available ring",
@@ -335,7 +342,7 @@ class Judge:
     def undo(self, late: Sequence[Access]) -> None:
         """Put memory as the other side may see it that has not got these stores yet."""
         for access in reversed(late):
-            self.ring.write(access.address, access.old.to_bytes(access.width, "little"))
+            self.ring.write(access.address, access.old.to_bytes(access.width, "little"), self.SIDE)
 
 
 class DriverJudge(Judge):

@@ -93,11 +93,15 @@ def run(
     half: Half,
     told: Callable[[Result], None] = lambda _: None,
     tasks: Sequence[Task] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Report:
-    """Judge a text; `told` hears of each test as it ends. Never raises for anything that the text does."""
+    """Judge a text; `told` hears of each test as it ends. Never raises for anything that the text does.
+
+    `stopped` is asked several times a second: where it says so, the test that is being run ends as wrong.
+    """
     results: list[Result] = []
     for task in half.tasks if tasks is None else tasks:
-        result = run_task(text, half, task)
+        result = run_task(text, half, task, stopped)
         results.append(result)
         told(result)
         if result.wrong is not None:
@@ -105,7 +109,7 @@ def run(
     return Report(half, tuple(results))
 
 
-def run_task(text: str, half: Half, task: Task) -> Result:
+def run_task(text: str, half: Half, task: Task, stopped: Callable[[], bool] = lambda: False) -> Result:
     """One test, in a process of its own."""
     if len(text) > TEXT_MAX:
         long = Wrong(f"the text has {len(text):,} characters; a half has at most {TEXT_MAX:,}")
@@ -125,11 +129,13 @@ def run_task(text: str, half: Half, task: Task) -> Result:
         judge = half.judge(shape=shape, ring=ring, start=task.start, wrap=task.wrap, event_idx=task.event_idx)
         bench = half.bench(ring, judge)
         judge.seen = bench.accessed
-        wrong = _script(text, half, task, bench, shape)
+        wrong = _script(text, half, task, bench, shape, stopped)
         return Result(task, wrong, tuple(bench.steps), tuple(judge.accesses), tuple(judge.advice), shape)
 
 
-def _script(text: str, half: Half, task: Task, bench: Any, shape: QueueShape) -> Wrong | None:
+def _script(
+    text: str, half: Half, task: Task, bench: Any, shape: QueueShape, stopped: Callable[[], bool]
+) -> Wrong | None:
     queue = Queue(
         shape.size,
         shape.desc_addr,
@@ -140,7 +146,7 @@ def _script(text: str, half: Half, task: Task, bench: Any, shape: QueueShape) ->
         task.wrap,
     )
     try:
-        bench.process = Process(text, half.class_name, half.methods, queue, bench.heard)
+        bench.process = Process(text, half.class_name, half.methods, queue, bench.heard, stopped)
     except Ended as ended:
         return Wrong(ended.words, line=ended.line)
     except OSError as error:

@@ -425,8 +425,7 @@ class PackedDriverJudge(DriverJudge):
         )
 
     def forge(self, count: int, id: int) -> None:
-        at = self.at("desc", self.slot(self.collected_at), "id")
-        self.ring.write(at.address, id.to_bytes(2, "little"))
+        self.put_theirs(self.at("desc", self.slot(self.collected_at), "id"), id)
 
     # what the device makes of it
 

@@ -1,8 +1,9 @@
 """A learner's half in a process of its own: called method by method, watched while it runs, killed when it
 must.
 
-Nothing the text does can hang the caller: a call that does not come to an end is stopped after `CPU_SECONDS`
-of processor time (or `WALL_SECONDS` of waiting), and the line where it was is told.
+Nothing the text does can hang the caller: a call, and a test of many calls, has its allowance of processor
+time, of waiting and of accesses; the line where it was is told. The process ends with the one that started
+it, however that one ended (`child`).
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import IO, Any
 
 from dataplane.workshop.ring import SOURCE, Queue
 
-CPU_SECONDS = 1.5  #: of one call
-WALL_SECONDS = 5.0
-START_SECONDS = 20.0  #: until Python itself is there
+CPU_SECONDS = 1.5  #: of one call; of a whole test twice as much, as with the other two
+WALL_SECONDS = 5.0  #: that one call may wait for something
 ACCESSES = 20_000  #: loads, stores and barriers of one call
+START_SECONDS = 20.0  #: until Python itself is there
 _MESSAGE = 1 << 20  #: bytes of one message
 _LOOK = 0.1  #: seconds between two looks at a silent process
 _BOOT = (
@@ -40,7 +41,7 @@ _ROOT = str(Path(__file__).resolve().parents[2])
 @dataclass(frozen=True, slots=True)
 class Ended(Exception):
     """A call ended otherwise than by returning. `kind`: "raised", "broken" (it raised Broken), "endless",
-    "died", "bad" (the text is no half)."""
+    "slow" (all calls of the test together), "died", "stopped", "bad" (the text is no half)."""
 
     kind: str
     words: str
@@ -55,8 +56,21 @@ class Returned:
     line: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """What the half has used so far."""
+
+    cpu: float = 0.0  #: seconds
+    waited: float = 0.0  #: seconds in which it was waited for
+    accesses: int = 0
+
+    def since(self, before: _Spent) -> _Spent:
+        return _Spent(self.cpu - before.cpu, self.waited - before.waited, self.accesses - before.accesses)
+
+
 class Process:
-    """One process with one half in it. `heard` gets every load (and gives its value), store and print."""
+    """One process with one half in it. `heard` gets every load (and gives its value), store and print;
+    `stopped` is asked several times a second, and the half is ended where it says so."""
 
     def __init__(
         self,
@@ -65,9 +79,10 @@ class Process:
         methods: Sequence[tuple[str, int]],
         queue: Queue,
         heard: Callable[[list[Any]], int | None],
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Starts it and reads the text. Ended("bad") where it is no half."""
-        self._heard = heard
+        self._heard, self._stopped = heard, stopped
         self._buffer = b""
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         ours, theirs = socket.socketpair()
@@ -75,7 +90,7 @@ class Process:
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", _BOOT, _ROOT, str(theirs.fileno())],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
                 pass_fds=(theirs.fileno(),),
@@ -89,19 +104,20 @@ class Process:
         finally:
             theirs.close()
         try:
-            self._begin = time.monotonic()
-            self._line = 0
-            self._accesses = 0
-            self._cpu = -1.0
+            self._line, self._accesses, self._waited, self._looked = 0, 0, 0.0, 0.0
+            self._test: _Spent | None = None  #: when Python was there, and with it the test began
+            self._call = _Spent()  #: when this call began
+            self._until("up")
+            self._test = self._call = self._spent()
             self._tell(["begin", text, class_name, [list(m) for m in methods], list(queue)])
-            self._until("ready")
+            self._read_text()
         except BaseException:
             self.close()
             raise
 
     def call(self, method: str, arguments: list[Any]) -> Returned:
         """Calls a method of the half. Ended where it does not return."""
-        self._begin, self._cpu, self._accesses, self._line = time.monotonic(), self._used(), 0, 0
+        self._call, self._line = self._spent(), 0
         self._tell(["call", method, arguments])
         _, value, line = self._until("done")
         return Returned(value, line)
@@ -111,6 +127,8 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
         self._socket.close()
         self._errors.close()
 
@@ -147,7 +165,7 @@ class Process:
                 case _:
                     raise Ended("died", "the code wrote into the connection of its own process", self._line)
             self._accesses += message[0] in ("load", "store", "barrier")
-            if self._accesses > ACCESSES:
+            if self._accesses - self._call.accesses > ACCESSES:
                 words = f"one call made more than {ACCESSES:,} loads and stores and did not end"
                 raise Ended("endless", words, self._line)
 
@@ -155,14 +173,19 @@ class Process:
         while b"\n" not in self._buffer:
             if len(self._buffer) > _MESSAGE:
                 raise Ended("died", "the code sent a message without an end", self._line)
+            begin = time.monotonic()
+            if begin - self._looked >= _LOOK:
+                self._looked = begin
+                self._look()
             self._socket.settimeout(_LOOK)
             try:
                 piece = self._socket.recv(1 << 16)
             except TimeoutError:
-                self._look()
                 continue
             except OSError:
                 piece = b""
+            finally:
+                self._waited += time.monotonic() - begin
             if not piece:
                 raise self._death()
             self._buffer += piece
@@ -173,26 +196,48 @@ class Process:
             message = None
         return message if isinstance(message, list) else []
 
-    # a process that does not answer
+    def _read_text(self) -> None:
+        """Until the text has been read; it has the time of one call."""
+        try:
+            self._until("ready")
+        except Ended as ended:
+            if ended.kind != "endless":
+                raise
+            words = f"the text outside of its functions did not come to an end: {ended.words}"
+            raise Ended("bad", words, ended.line) from None
+
+    # a process that has to be ended
+
+    def _spent(self) -> _Spent:
+        return _Spent(self._used(), self._waited, self._accesses)
 
     def _look(self) -> None:
-        """Whether the call has had all the time it can have."""
-        waited = time.monotonic() - self._begin
-        if self._cpu < 0 and waited < START_SECONDS:
-            self._cpu_of_start()
+        """Whether the half has had all that it can have, or is to be stopped. Ended then."""
+        if self._stopped():
+            raise Ended("stopped", "it was stopped", self._where() if self._test else 0)
+        if self._test is None:
+            if self._waited > START_SECONDS:
+                raise Ended("died", f"Python was not there after {self._waited:.0f} s", 0)
             return
-        spent = self._used() - max(self._cpu, 0.0)
-        if spent > CPU_SECONDS:
-            raise Ended("endless", f"it was still running after {spent:.1f} s", self._where())
-        if waited > WALL_SECONDS and spent < waited / 4 and self._state() != "R":
-            raise Ended("endless", f"it waited {waited:.0f} s for something and did not end", self._where())
-        if waited > START_SECONDS:
-            raise Ended("endless", f"it had not ended after {waited:.0f} s", self._where())
+        now = self._spent()
+        if words := self._too_much(now.since(self._call), 1):
+            raise Ended("endless", words, self._where())
+        test = now.since(self._test)
+        if self._too_much(test, 2) or test.accesses > 2 * ACCESSES:
+            words = f"{test.cpu:.1f} s of processor time, {test.waited:.1f} s of waiting"
+            words = f"the calls of this test took {words} and {test.accesses:,} loads and stores together"
+            raise Ended("slow", words, self._where())
 
-    def _cpu_of_start(self) -> None:
-        """While the text is read: the same limit, Python's own start left room."""
-        if self._used() > CPU_SECONDS + 1.0:
-            raise Ended("endless", "the text outside of its functions did not come to an end", self._where())
+    def _too_much(self, spent: _Spent, times: int) -> str:
+        """Whether that is more than `times` the allowance of a call, in words."""
+        if spent.cpu > times * CPU_SECONDS:
+            return f"it was still running after {spent.cpu:.1f} s"
+        idle = spent.cpu < spent.waited / 4 and self._state() != "R"  # else it only lacks a processor
+        if spent.waited > times * WALL_SECONDS and idle:
+            return f"it waited {spent.waited:.0f} s for something and did not end"
+        if spent.waited > times * START_SECONDS:
+            return f"it had not ended after {spent.waited:.0f} s"
+        return ""
 
     def _stat(self) -> list[str]:
         try:

@@ -58,7 +58,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
                     "own positions, since the driver could write there"
                 )
         if at in self.bait:
-            self.ring.write(at.address, self.bait.pop(at).to_bytes(at.width, "little"))
+            self.put_theirs(at, self.bait.pop(at))
 
     def _told(self, value: int) -> None:
         new = (value - self.index(self.told)) & _MASK
@@ -295,7 +295,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
         return 0
 
     def _would_index(self, value: int) -> str:
-        self.ring.write(self.at("used_idx").address, (value & _MASK).to_bytes(2, "little"))
+        self.put(self.at("used_idx"), value)
         return self.would()
 
     # a driver that lies
@@ -303,10 +303,6 @@ class SplitDeviceJudge(SplitDeviceCalls):
     def lies(self, what: str, would: str, section: str) -> None:
         """From now on the driver's half of the ring breaks a rule, which next() has to find."""
         self.lying, self.lie, self.lie_would, self.lie_section = True, what, would, section
-
-    def put(self, at: Place, value: int) -> None:
-        """Writes as a driver that breaks the rules."""
-        self.ring.write(at.address, value.to_bytes(at.width, "little"))
 
     # what the driver makes of it
 

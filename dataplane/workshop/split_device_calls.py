@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from dataplane.places import Place
-from dataplane.records import Owner
+from dataplane.records import Owner, Side
 from dataplane.workshop.judge import Buffer, Judge, integer, pieces_words, plural, shown
 from dataplane.workshop.ring import NO_INTERRUPT
 
@@ -17,7 +18,7 @@ _MASK = 0xFFFF
 class SplitDeviceCalls(Judge):
     """The account of a device half. Counts are of buffers; index = start + count, 16 bits."""
 
-    SIDE = "device"
+    SIDE: ClassVar[Side] = Side.DEVICE
 
     told: int = 0  #: published count that the device has loaded
     told_at: list[int] = field(default_factory=list)  #: by buffer: the access that told of it

@@ -201,7 +201,7 @@ class SplitDriverJudge(SplitDriverCalls):
     # a device that lies
 
     def forge(self, count: int, id: int) -> None:
-        self.ring.write(self.at("used_ring", self.entry(count), "id").address, id.to_bytes(4, "little"))
+        self.put_theirs(self.at("used_ring", self.entry(count), "id"), id)
 
     def scribble(self, head: int) -> None:
         """Writes over what this half stored into the `next` fields of a chain; `restore` puts it back."""
@@ -209,10 +209,10 @@ class SplitDriverJudge(SplitDriverCalls):
         for slot in chain.slots:
             at = self.at("desc", slot, "next")
             self.scribbled[at] = (self.value(at), garbage := (self.value(at) + 2) % self.size)
-            self.ring.write(at.address, garbage.to_bytes(2, "little"))
+            self.put_theirs(at, garbage)
 
     def restore(self) -> None:
         for at, (before, garbage) in self.scribbled.items():
             if self.value(at) == garbage:
-                self.ring.write(at.address, before.to_bytes(2, "little"))
+                self.put_theirs(at, before)
         self.scribbled.clear()

@@ -100,7 +100,7 @@ class SplitDriverExposure(DriverJudge):
         )
 
     def _would_index(self, value: int) -> str:
-        self.ring.write(self.at("avail_idx").address, value.to_bytes(2, "little"))
+        self.put(self.at("avail_idx"), value)
         return self.would()
 
     def _exposed(self, buffer: Buffer, count: int, value: int) -> None:

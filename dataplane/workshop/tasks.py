@@ -317,7 +317,7 @@ def driver_head(bench: DeviceBench) -> None:
     judge = bench.judge
     bench.add(64)
     bench.publish()
-    judge.put(judge.at("avail_ring", 0), 9)
+    judge.put_theirs(judge.at("avail_ring", 0), 9)
     judge.lies(
         "avail.ring[0] is 9, and the table has 4 descriptors",
         "A device that believes it reads behind the end of the table and takes whatever stands there for "
@@ -332,8 +332,8 @@ def driver_loop(bench: DeviceBench) -> None:
     judge = bench.judge
     bench.add(10, 11, 12)
     bench.publish()
-    judge.put(judge.at("desc", 2, "flags"), 1)
-    judge.put(judge.at("desc", 2, "next"), 0)
+    judge.put_theirs(judge.at("desc", 2, "flags"), 1)
+    judge.put_theirs(judge.at("desc", 2, "next"), 0)
     judge.lies(
         "the chain 0, 1, 2 leads back to 0: a loop, longer than the queue",
         "A device that follows it never comes back.",
@@ -347,7 +347,7 @@ def driver_next(bench: DeviceBench) -> None:
     judge = bench.judge
     bench.add(10, 11)
     bench.publish()
-    judge.put(judge.at("desc", 0, "next"), 7)
+    judge.put_theirs(judge.at("desc", 0, "next"), 7)
     judge.lies(
         "desc[0].next is 7, and the table has 4 descriptors",
         "A device that believes it reads behind the end of the table.",
@@ -361,7 +361,7 @@ def driver_jump(bench: DeviceBench) -> None:
     judge = bench.judge
     bench.add(64)
     bench.publish()
-    judge.put(judge.at("avail_idx"), 40)
+    judge.put_theirs(judge.at("avail_idx"), 40)
     judge.lies(
         "avail.idx is 40 after 0: more buffers than the queue has descriptors",
         "A device that believes it takes the same heads again and again.",

@@ -66,7 +66,7 @@ def size(text: str) -> int:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no size; write it as 64M or 2G") from None
     if not 65536 <= amount <= 1 << 40:
-        raise argparse.ArgumentTypeError(f"{text} is out of range: give 64K to 1T")
+        raise argparse.ArgumentTypeError(f"{text} is no size that fits: give 64K to 1T")
     return int(amount)
 
 

@@ -93,6 +93,7 @@ class LessonScreen(Screen[None]):
         self._stacked = False
         self._turned: str | None = None  #: the pane that the reader unfolded
         self._slot: int | None = None
+        self._working = False  #: whether another thread has the course
 
     def compose(self) -> ComposeResult:
         with Container(id="lesson"):
@@ -169,7 +170,11 @@ class LessonScreen(Screen[None]):
 
     async def _work(self, act: Callable[[], Result]) -> Result:
         """Do something to the pair on a thread of its own: a side that hangs must not hang the screen."""
-        return await asyncio.wait_for(asyncio.to_thread(act), _SECONDS)
+        self._working = True
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(act), _SECONDS)
+        finally:
+            self._working = False
 
     async def _do(self, act: Callable[[Course], Said]) -> None:
         course = self.course
@@ -218,7 +223,11 @@ class LessonScreen(Screen[None]):
         course = self.course
         if course is None or self.ringscope.session.source is not course.pair:
             return
-        if tick.cursor is not None or tick.snapshot.number > course.tick.snapshot.number:
+        newer = tick.cursor is None and tick.snapshot.number > course.tick.snapshot.number
+        if newer and not self._working and course.reached():
+            self.ringscope.remember_lesson(course.lesson.name, Progress(course.at, course.finished))
+            self.paint()
+        elif newer or tick.cursor is not None:
             self._show_panes(tick)
 
     def selection_changed(self, selection: Selection) -> None:
@@ -245,7 +254,6 @@ class LessonScreen(Screen[None]):
         answer.set_class(asked, "-asked")
         question = course.part.part.question
         if asked and question is not None:
-            answer.placeholder = _PROMPTS[question.asked]
             if not answer.has_focus:
                 answer.value = ""
                 answer.focus()
@@ -255,6 +263,9 @@ class LessonScreen(Screen[None]):
         table = self.query_one(Table)
         table.opened[course.bench.shape.index] = opened_tables(course)
         self.fit_panes()
+        if asked and question is not None:
+            seen = question.asked != "slot" or self.query_one("#frame-table").display
+            answer.placeholder = _PROMPTS[question.asked if seen else "number"]
         self._show_panes(course.tick)
 
     def _show_panes(self, tick: Tick) -> None:
@@ -355,9 +366,9 @@ class LessonScreen(Screen[None]):
         if not text:
             self.ringscope.tell("type an answer and press enter; ctrl+n shows it")
             return
-        right, _ = await self._work(lambda: course.answer(text))
+        await self._work(lambda: course.answer(text))
         message.input.value = ""
-        await self._settle(Said("right", "used") if right else Said("not yet: try again, or ctrl+n", "flux"))
+        await self._settle(Said(""))
 
     async def _next(self) -> None:
         course = self.course

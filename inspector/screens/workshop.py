@@ -1,12 +1,14 @@
 """The workshop: an editor on one side, what the judge says and the ring on the other.
 
 A half of a ring is written in Python and tried against our other half; every load and store is judged. The
-text is kept between visits, and nothing that it does can hang the screen: it runs in a process of its own.
+text is kept between visits and while it is written, and nothing that it does can hang the screen: it runs in
+a process of its own, which ends with the screen.
 """
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import ClassVar
@@ -33,6 +35,7 @@ from inspector.widgets.verdict import Steps, Verdict
 
 _BESIDE_AT = 100  #: columns from which the verdict stands beside the editor
 _THREE_AT = 170  #: and from which the ring has a column of its own
+_KEEP_EVERY = 2.0  #: seconds between two looks whether there is something new to keep
 
 
 _KEYS: tuple[Binding, ...] = (
@@ -50,7 +53,7 @@ _KEYS: tuple[Binding, ...] = (
         "ctrl+r,f5",
         "run",
         "run",
-        "Run the tests, in order, until one is wrong",
+        "Run the tests, in order, until one is wrong; again: stop them",
         show=True,
     ),
     key("workshop.hint", "ctrl+t", "hint", "hint", "A hint for the test that is wrong", show=True),
@@ -117,6 +120,8 @@ class WorkshopScreen(Sheet[bool]):
         self.half = HALVES[half]
         self.passed = False
         self._busy = False
+        self._stop = threading.Event()
+        self._kept: str | None = None  #: the text that was kept last
         self._results: tuple[Result, ...] = ()
         self._own: str | None = None  #: the learner's text while the solution is shown
         self._shown = 0  #: of a narrow screen: which pane is unfolded below the editor
@@ -145,6 +150,12 @@ class WorkshopScreen(Sheet[bool]):
         table.follow = False
         self.editor.focus()
         self.fit()
+        self._kept = self.editor.text
+        self.set_interval(_KEEP_EVERY, self._keep)
+
+    def on_unmount(self) -> None:
+        """Nothing runs on behind a screen that is gone, however it went."""
+        self._stop.set()
 
     def on_resize(self, event: events.Resize) -> None:
         self.fit()
@@ -159,6 +170,7 @@ class WorkshopScreen(Sheet[bool]):
         bench.set_class(stacked, "-stacked")
         bench.set_class(not stacked and not three, "-two")
         said, rings = self.query_one("#said"), self.query_one("#rings")
+        rings.visible = bool(self._results)  # before a run there is no ring to show
         said.display = not stacked or self._shown == 0
         rings.display = not stacked or self._shown == 1
         below = max(height // 2, 9)
@@ -178,12 +190,12 @@ class WorkshopScreen(Sheet[bool]):
 
     def action_run(self) -> None:
         if self._busy:
-            self.ringscope.tell("the tests are running")
+            self._stop.set()
             return
         self._busy, self._results = True, ()
+        self._stop.clear()
         text = self.editor.text
-        if self._own is None:
-            self._keep()
+        self._keep()
         self._said()
         self.run_worker(self._run(text, self._own is None), exit_on_error=False)
 
@@ -195,10 +207,10 @@ class WorkshopScreen(Sheet[bool]):
             loop.call_soon_threadsafe(self._test_done, result)
 
         try:
-            report = await asyncio.to_thread(run, text, self.half, told)
+            report = await asyncio.to_thread(run, text, self.half, told, stopped=self._stop.is_set)
         finally:
             self._busy = False
-        if not self.is_mounted:
+        if not self.is_attached:
             return
         self._results = report.results
         self._said()
@@ -219,7 +231,7 @@ class WorkshopScreen(Sheet[bool]):
             self._said(tuple(f"Not judged: {text}" for text in self.half.not_judged))
 
     def _test_done(self, result: Result) -> None:
-        if self.is_mounted and self._busy:
+        if self.is_attached and self._busy:
             self._results = (*self._results, result)
             self._said()
 
@@ -270,8 +282,8 @@ class WorkshopScreen(Sheet[bool]):
 
     def action_solution(self) -> None:
         if self._own is None:
-            self._own = self.editor.text
             self._keep()
+            self._own = self.editor.text
             self.editor.load_text(self.half.solution)
             self.editor.read_only = True
             self.ringscope.tell("this is our solution, one of many; ctrl+o goes back to your text")
@@ -292,12 +304,8 @@ class WorkshopScreen(Sheet[bool]):
 
     def action_pane(self) -> None:
         bench = self.query_one("#bench")
-        panes: list[Widget] = [
-            self.editor,
-            self.query_one(Steps),
-            self.query_one(Descriptors),
-            self.query_one(Areas),
-        ]
+        rings: list[Widget] = [self.query_one(Descriptors), self.query_one(Areas)]
+        panes = [self.editor, self.query_one(Steps), *(rings if self._results else [])]
         focused = self.focused
         at = next((i for i, pane in enumerate(panes) if pane is focused), 0)
         chosen = panes[(at + 1) % len(panes)]
@@ -307,12 +315,16 @@ class WorkshopScreen(Sheet[bool]):
         chosen.focus()
 
     def action_leave(self) -> None:
-        if self._own is None:
-            self._keep()
+        self._keep()
         self.dismiss(self.passed)
 
     def _keep(self) -> None:
-        if wrong := workbook.save(self.half.name, self.editor.text):
+        """Keep the learner's text where it has changed."""
+        text = self.editor.text
+        if self._own is not None or text == self._kept:
+            return
+        self._kept = text
+        if wrong := workbook.save(self.half.name, text):
             self.ringscope.tell(wrong, "flux")
 
 

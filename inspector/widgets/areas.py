@@ -195,13 +195,46 @@ def block(
     return strips
 
 
-def ahead_of(index: int, size: int, entries: Iterable[int], shown: int) -> int:
+def unshown(index: int, own: int | None, size: int) -> int:
+    """Entries that a side has written beyond the index in memory, by its own copy of it; 0 if not known."""
+    ahead = (own - index) & 0xFFFF if own is not None else 0
+    return ahead if ahead <= size else 0
+
+
+def ahead_of(
+    index: int, size: int, entries: Iterable[int], shown: int, written: int = 0, ever: int = 1 << 16
+) -> int:
     """How many entries from `index` on are shown too, as far as a mark stands: written, not visible yet.
 
-    The last `shown` entries before `index` hold what is outstanding: marks there are of visible ones.
+    The last `shown` entries before `index` hold what is outstanding, and `written` stand beyond it; the next
+    ones may just be written. `ever` entries were visible so far: what no lap has come to is no older one, and
+    of the others the nearer end tells.
     """
+    room = size - shown
+    nearer = max((room + written + 1) // 2, size - ever)
     ahead = ((entry - index) % size for entry in entries)
-    return max((far + 1 for far in ahead if far < size - shown), default=0)
+    return max((far + 1 for far in ahead if far < min(room, nearer)), default=0)
+
+
+def _available(queue: SplitQueue) -> tuple[int, int]:
+    """Buffers that the index in memory shows, and entries written beyond it.
+
+    A side that rests right behind its store has not counted yet what everybody can see already.
+    """
+    driver = queue.driver
+    if driver is None or not queue.exact:
+        return queue.published, 0
+    beyond = unshown(queue.avail_idx, driver.avail_idx, queue.size)
+    return driver.published + driver.added - beyond, beyond
+
+
+def _used(queue: SplitQueue) -> tuple[int, int]:
+    """The same of used buffers."""
+    device = queue.device
+    if device is None or not queue.exact:
+        return queue.used, 0
+    beyond = unshown(queue.used_idx, device.used_idx, queue.size)
+    return device.used + device.unflushed - beyond, beyond
 
 
 def available_rows(
@@ -214,18 +247,19 @@ def available_rows(
 ) -> list[Strip]:
     """Entries of the available ring, the newest first from the `start`th on."""
     lit = marking.fields(marks, "avail_ring")
-    start -= ahead_of(queue.avail_idx, queue.size, lit, queue.published - queue.collected)
+    shown, beyond = _available(queue)
+    start -= ahead_of(queue.avail_idx, queue.size, lit, shown - queue.collected, beyond, shown)
     strips = [line(width, [(f" {'entry':>6}      head  row", ink("muted"))], ink("muted"))]
     size = len(queue.avail_ring)
     stages = (
         (queue.collected, Owner.FREE),
         (queue.used, Owner.USED),
         (queue.seen, Owner.IN_USE),
-        (queue.published, Owner.AVAILABLE),
+        (shown, Owner.AVAILABLE),
     )
     for back in range(start, min(start + count - 1, size)):
         slot = (queue.avail_idx - 1 - back) % queue.size
-        buffer = queue.published - 1 - back
+        buffer = shown - 1 - back
         owner = next((o for limit, o in stages if buffer < limit), Owner.FREE)
         label = int(queue.avail_label[slot])
         past = owner == Owner.FREE and back >= 0
@@ -263,10 +297,11 @@ def used_rows(
 ) -> list[Strip]:
     """Entries of the used ring, the newest first from the `start`th on."""
     lit = marking.fields(marks, "used_ring")
-    start -= ahead_of(queue.used_idx, queue.size, lit, queue.used - queue.collected)
+    shown, beyond = _used(queue)
+    waits = shown - queue.collected
+    start -= ahead_of(queue.used_idx, queue.size, lit, waits, beyond, shown)
     strips = [line(width, [(f" {'entry':>6}        id     len  row", ink("muted"))], ink("muted"))]
     size = len(queue.used_ring)
-    waits = queue.used - queue.collected
     for back in range(start, min(start + count - 1, size)):
         slot = (queue.used_idx - 1 - back) % queue.size
         written, length = queue.used_ring[slot].tolist()

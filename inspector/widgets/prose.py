@@ -67,7 +67,7 @@ def part_lines(ink: Ink, shown: Shown, width: int, airy: bool, newest: bool) -> 
 def next_words(course: Course) -> tuple[tuple[str, str], ...]:
     """(key, what it does now) for the line that is always there."""
     part = course.part
-    back = ("backspace", "back")
+    back = ("backspace", "back") if course.at or len(course.shown) > 1 else ("esc", "all lessons")
     if course.waits:
         match part.part.kind:
             case "question":

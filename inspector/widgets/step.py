@@ -81,16 +81,16 @@ def lines(ink: Ink, told: Told, width: int, height: int) -> list[Strip]:
 def _tight(ink: Ink, main: Explanation, width: int, room: int) -> list[Strip]:
     """Why and which barrier where there is little room: whole sentences of the one, the gist of the other."""
     barrier = _wrapped(ink, "barrier  ", _END.split(main.barrier, maxsplit=1)[0], width, 1, "muted")
-    strips: list[Strip] = []
+    left = max(room - len(barrier), 1)
     sentences = main.why.split(". ")
-    while not strips:
-        text = ". ".join(sentences)
+    strips: list[Strip] = []
+    for count in range(len(sentences), 0, -1):
+        text = ". ".join(sentences[:count])
         text = f"{text.rstrip('.')} (VIRTIO {main.section})" if main.section else text
         strips = _wrapped(ink, "why  ", text, width, 9, "text")
-        if len(strips) > room - len(barrier) and len(sentences) > 1:
-            sentences.pop()
-            strips = []
-    return (strips[: max(room - len(barrier), 1)] + barrier)[:room]
+        if len(strips) <= left:
+            break
+    return (strips[:left] + barrier)[:room]
 
 
 def _rest(ink: Ink, told: Told, rest: list[Explanation], width: int, room: int) -> list[Strip]:

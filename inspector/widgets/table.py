@@ -128,11 +128,17 @@ class Descriptors(Pane):
         self._show_marks()
         self.redraw()
 
+    def _nothing(self) -> str:
+        """Why there are no rows."""
+        past = self.tick is not None and self.tick.cursor is not None
+        notes = self.tick.snapshot.notes if past and self.tick is not None else ()
+        return notes[0] if notes else "waiting for the rows"
+
     def draw(self, width: int, height: int) -> list[Strip]:
         queue = self.queue
         ink = self.ink
         if queue is None or self.tick is None:
-            about: list[Piece] = [("waiting for the rows", ink("muted", "panel"))]
+            about: list[Piece] = [(clean(self._nothing()), ink("muted", "panel"))]
             return [title(ink, width, "descriptors", about, self.has_focus)]
         first, room = self.body()
         order = self.order(queue)

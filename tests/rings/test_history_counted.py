@@ -10,7 +10,7 @@ import pytest
 from dataplane.history import History
 from dataplane.keyframe import Keyframe
 from dataplane.pair import Pair
-from dataplane.records import Kind
+from dataplane.records import Kind, Side
 from dataplane.snapshot import AnyQueue, Snapshot, SplitQueue
 from dataplane.source import START
 from tests.rings.staging import LAYOUTS, wait_until
@@ -108,6 +108,7 @@ def test_between_two_images_counts_follow_operations() -> None:
         for one, other in zip(forward.at(number).queues, backward.at(number).queues, strict=True):
             assert one.after == other.after
             assert one.driver and other.driver and one.device and other.device
+            assert one.driver.free == one.size - (one.driver.in_flight + one.driver.added)
             assert one.driver.kick.sent == other.driver.kick.sent
             assert one.device.call.quiet == other.device.call.quiet
         published = [
@@ -191,3 +192,19 @@ def test_without_any_keyframe_there_are_only_events() -> None:
     with pytest.raises(LookupError, match="no keyframe"):
         history.at(history.reach.last)
     assert history.row(3) is not None
+
+
+def test_queue_pairs_in_use_are_those_of_the_moment() -> None:
+    with Pair(queue_size=8, queue_pairs=2, features="+mq", frozen=True, trace="stores") as pair:
+        pair.start()
+        first = keyframe(pair)
+        for _ in range(400):
+            if pair.snapshot(()).queue_pairs == 2:
+                break
+            pair.step(Side.DRIVER, "operation")
+            pair.step(Side.DEVICE, "operation")
+        history = History()
+        history.anchor(first)
+        history.append(pair.events(START, most=MOST).rows)
+        assert history.at(first.number).queue_pairs == first.base.queue_pairs == 1
+        assert history.at(history.reach.last).queue_pairs == pair.snapshot(()).queue_pairs == 2

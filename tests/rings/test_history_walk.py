@@ -38,6 +38,20 @@ def test_moments_of_a_pair(features: str, packed: bool) -> None:
 
 
 @LAYOUTS
+@pytest.mark.parametrize("events", [3, 40, 500])
+def test_ranges_begin_and_end_amidst_pieces(events: int, packed: bool) -> None:
+    """Beyond a reset or a change of level a piece must not be gone over: its rows do not tell all there."""
+    for seed in range(2):
+        dice = random.Random(f"{SEED} pieces {events} {packed} {seed}")
+        walk = walk_pair(dice, packed, "", 600, 30)
+        history = walk.recorded(events)
+        moments = list(walk.moments)
+        dice.shuffle(moments)
+        for moment in moments:
+            check(history, moment)
+
+
+@LAYOUTS
 @pytest.mark.parametrize("features", COMBINATIONS)
 def test_moments_of_bare_rings(features: str, packed: bool) -> None:
     for walk in range(WALKS):

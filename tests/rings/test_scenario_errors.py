@@ -38,6 +38,7 @@ def wrong(text: str) -> str:
         ("pair = 3\n[[do]]\nsay='x'", ":1: pair: a table is wanted, not 3"),
         ("do = 3\n[pair]\n", ":1: do: a list of steps is wanted: [[do]]"),
         ("do = [3]\n[pair]\n", ":1: do[1]: a table is wanted, not 3"),
+        ("[piar]\n[[do]]\nsay='x'", ":1: piar: no such key; did you mean pair?"),
         ("tilte = 'x'\n[pair]\n[[do]]\nsay='x'", ":1: tilte: no such key; did you mean title?"),
         # the pair
         ("[pair]\nlayout = 'spilt'\n", ":2: pair.layout: 'spilt' is not known; did you mean split?"),
@@ -64,6 +65,19 @@ def wrong(text: str) -> str:
         ("[frames]\n[ring]\n[[do]]\nsay='x'", ":1: frames: bare rings carry no frames"),
         # steps
         (PAIR, ":3: do[1]: a step says, does or expects something; there are send, step, until"),
+        (
+            "[frames]\nhello = 'udp 64'\n[pair]\n[[do]]\nsend = 'helo'",
+            ":5: do[1].send: 'helo' is no form of frame; did you mean hello?",
+        ),
+        (PAIR + "expect = 'tx0.used_idx = 1'", ":4: do[1].expect: '=' has no place in an expectation; "),
+        (
+            PAIR + "fault = 'drop_store'\nby = 'device'\narea = 'avail_idx'",
+            ":4: do[1].fault: the driver writes avail_idx",
+        ),
+        (
+            PAIR + "fault = 'drop_store'\nby = 'device'\narea = 'device_event'",
+            ":6: do[1].area: a split ring has no device_event; there are desc,",
+        ),
         (PAIR + "sned = 'udp 64'", ":4: do[1].sned: no such key; did you mean send?"),
         (PAIR + "say='x'\n[[do]]\nsend='udp 64'\nstep='driver'", ":7: do[2].step: one step does one thing"),
         (PAIR + "say = 3", ":4: do[1].say: a text is wanted, not 3"),
@@ -80,7 +94,7 @@ def wrong(text: str) -> str:
         (PAIR + "step = 'driver until kick on tx7'", ":4: do[1].step: there is no queue 'tx7'"),
         (PAIR + "step = 'driver 0 stores'", ":4: do[1].step: 0 is out of range: 1 to 1,000,000"),
         (PAIR + "step = '0 packets'", ":4: do[1].step: 0 is out of range: 1 to 10000"),
-        (PAIR + "until = 'quite'", ":4: do[1].until: it asks for nothing of the rings"),
+        (PAIR + "until = 'quite'", ":4: do[1].until: 'quite' is not known; did you mean quiet?"),
         (PAIR + "until = 'quiet'\nby = 'me'", ":5: do[1].by: 'me' is not known"),
         (PAIR + "until = 'quiet'\nlimit = 0", ":5: do[1].limit: 0 is out of range: 1 to 200000"),
         (PAIR + "run = 11", ":4: do[1].run: 11 is out of range: 0.001 to 10"),

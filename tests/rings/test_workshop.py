@@ -3,14 +3,21 @@
 # ruff: noqa: E501  (tables of texts, one a line)
 from __future__ import annotations
 
+import os
+import select
 import subprocess
-import time
+import sys
 from pathlib import Path
 
 import pytest
 
+from dataplane.bare import Bare
+from dataplane.history import History
+from dataplane.keyframe import QueueShape
+from dataplane.records import Kind
 from dataplane.snapshot import SplitQueue
-from dataplane.workshop import picture
+from dataplane.source import START
+from dataplane.workshop import judging, picture, process
 from dataplane.workshop.judging import HALVES, Result, run, run_task
 
 DRIVER = HALVES["split-driver"]
@@ -142,7 +149,7 @@ BAD = {
     _HEAD + _REST + "    def add(self): return None\n": ("add() must take self and 1 more", 6),
     _HEAD + _REST + "    def add(self, pieces, more): return None\n": ("add() must take self and 1 more", 6),
     _HEAD + _REST + "    def add(self, pieces):\n        return 1 / 0\n": ("add() raised ZeroDivisionError: division by zero", 7),
-    _HEAD + _REST + "    def add(self, pieces):\n        return self.add(pieces)\n": ("add() raised RecursionError", 6),
+    _HEAD + _REST + "    def add(self, pieces):\n        return self.add(pieces)\n": ("add() raised RecursionError", 0),
     _HEAD + _REST + "    def add(self, pieces):\n        raise SystemExit(0)\n": ("add() raised SystemExit: 0", 7),
     _HEAD + _REST + "    def add(self, pieces):\n        return input()\n": ("add() raised EOFError", 7),
     _HEAD + _REST + "    def add(self, pieces):\n        return 'head'\n": ("add() returned a str: it returns the head", 7),
@@ -180,6 +187,10 @@ ENDLESS = {
     "a loop of loads": ("while True: self.m.load16(self.q.driver_area + 2)", 7),
     "inside C code": ("return sum(range(10 ** 12))", 7),
     "a wait": ("import time; time.sleep(1000)", 7),
+    "waits between loads": (
+        "import time\n        while True: time.sleep(0.02); self.m.load16(self.q.desc)",
+        8,
+    ),
 }
 
 
@@ -211,18 +222,92 @@ def test_prints_are_shown_with_their_line_and_are_bounded() -> None:
     assert len(printed) <= 60
 
 
-def test_no_process_is_left_behind() -> None:
-    text = _HEAD + _REST + (
-        "    def add(self, pieces):\n"
-        "        import subprocess\n"
-        "        subprocess.Popen(['sleep', '4321'])\n"
-    )  # fmt: skip
-    run(text, DRIVER)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not subprocess.run(["pgrep", "-f", "^sleep 4321$"], capture_output=True, check=False).stdout:
-            return
-    pytest.fail("a process of the text's own outlived it")
+STARTS = {
+    "os.fork": "os.fork()",
+    "os.system": "os.system('true')",
+    "os.posix_spawn": "os.posix_spawn('/bin/true', ['true'], {})",
+    "os.execv": "os.execv('/bin/true', ['true'])",
+    "subprocess": "subprocess.Popen(['true'], start_new_session=True)",
+    "multiprocessing": "multiprocessing.get_context('fork').Process(target=print).start()",
+}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_a_half_starts_no_processes(name: str) -> None:
+    text = "import multiprocessing, os, subprocess\n" + STARTS[name] + "\n"
+    wrong = run(text, DRIVER).wrong
+    assert wrong is not None
+    assert wrong.what == "RuntimeError while the text was read: a half starts no processes"
+    assert wrong.line == 2
+
+
+def test_the_limits_of_the_process() -> None:
+    text = (
+        "import resource as r\n"
+        + _HEAD
+        + "    def __init__(self, memory, queue):\n"
+        + "        print(*(r.getrlimit(one)[1] for one in (r.RLIMIT_AS, r.RLIMIT_FSIZE, r.RLIMIT_CORE,\n"
+        + "            r.RLIMIT_NPROC, r.RLIMIT_CPU)))\n"
+        + _REST.partition("\n")[2]
+        + "    def add(self, pieces): return None\n"
+    )
+    result = run(text, DRIVER).results[0]
+    assert [step.text for step in result.steps if step.kind == "print"] == ["1073741824 1048576 0 0 60"]
+
+
+def test_calls_that_end_one_by_one_have_an_allowance_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that stays below its own allowance may not be made again and again."""
+    monkeypatch.setattr(process, "CPU_SECONDS", 0.2)
+    spin = "        end = time.process_time() + 0.15\n        while time.process_time() < end: pass\n"
+    text = "import time\n" + _changed(
+        ("    def collect(self) -> tuple[int, int] | None:\n", "    def collect(self):\n" + spin)
+    )
+    wrong = run(text, DRIVER).wrong
+    assert wrong is not None
+    assert "during collect(): the calls of this test took" in wrong.what
+    assert "of processor time" in wrong.what
+
+
+def test_a_run_is_stopped_from_outside() -> None:
+    text = _HEAD + _REST + "    def add(self, pieces):\n        while True: pass\n"
+    asked: list[bool] = []
+
+    def stopped() -> bool:
+        asked.append(len(asked) > 5)
+        return asked[-1]
+
+    report = run(text, DRIVER, stopped=stopped)
+    assert report.wrong is not None
+    assert report.wrong.what in ("during add(): it was stopped", "it was stopped")
+    assert len(report.results) == 1
+
+
+def test_a_half_ends_with_the_process_that_watches_it() -> None:
+    """Killed outright, so that it can end nothing by itself."""
+    text = (
+        _HEAD
+        + _REST
+        + "    def add(self, pieces):\n        import os, time; print(os.getpid()); time.sleep(1000)\n"
+    )
+    code = (
+        "import sys\n"
+        "from dataplane.workshop import bench, judging\n"
+        "said = bench.Bench.said\n"
+        "def heard(self, kind, text, *rest):\n"
+        "    if kind == 'print': print(text, flush=True)\n"
+        "    said(self, kind, text, *rest)\n"
+        "bench.Bench.said = heard\n"
+        f"judging.run({text!r}, judging.HALVES['split-driver'])\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen([sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE) as watcher:
+        assert watcher.stdout is not None
+        half = os.pidfd_open(int(watcher.stdout.readline()))
+        watcher.kill()
+    try:
+        assert select.select([half], [], [], 10.0)[0], "the half outlived what watched it"
+    finally:
+        os.close(half)
 
 
 def test_a_text_that_is_too_long_is_not_run() -> None:
@@ -281,9 +366,45 @@ def test_the_package_of_the_learner_needs_nothing_but_python(tmp_path: Path) -> 
         f"import sys; sys.path.append({str(root)!r}); import dataplane.workshop.child; "
         "print([m for m in sys.modules if m.split('.')[0] in ('numpy', 'textual', 'rich', 'scapy')])"
     )
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+# what is journaled of a test
+
+
+@pytest.mark.parametrize("name", list(HALVES))
+def test_the_past_of_a_test_is_exact_and_says_who_wrote(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the half stored stands in the journal as stores of its side, and memory is rebuilt from them."""
+    half = HALVES[name]
+    side = half.judge.SIDE
+    pasts: list[tuple[History, QueueShape, list[bytes]]] = []
+
+    class Kept(Bare):
+        def close(self) -> None:
+            keyframe = self.keyframe()
+            assert keyframe is not None
+            shape = keyframe.shapes[0]
+            events = self.events(START)
+            past = History()
+            past.anchor(keyframe)
+            past.append(events.rows, events.lost)
+            pasts.append((past, shape, [self.memory(at, length) for _, at, length in shape.areas]))
+            super().close()
+
+    monkeypatch.setattr(judging, "Bare", Kept)
+    for task in half.tasks:
+        result = run_task(half.solution, half, task)
+        assert result.wrong is None
+        past, shape, areas = pasts[-1]
+        ((first, last),) = past.reach.exact
+        assert last == past.reach.last
+        for (_, at, length), now in zip(shape.areas, areas, strict=True):
+            assert past.memory(last, at, length) == now
+        assert not any(past.memory(first, shape.desc_addr, 16 * shape.size))
+        rows = past.rows(first, last)
+        stores = rows[(rows["kind"] == Kind.STORE) & (rows["side"] == side)]
+        told = [(int(row["place"]), int(row["old"]), int(row["new"])) for row in stores]
+        assert told == [(a.address, a.old, a.value) for a in result.accesses if a.what == "store"]

@@ -18,6 +18,7 @@ from dataplane.history import History
 from dataplane.keyframe import Keyframe
 from dataplane.pair import Pair, PlayFrame
 from dataplane.past import rebuild
+from dataplane.past.chunk import make_chunk
 from dataplane.records import EVENT, Kind, Path, Side
 from dataplane.snapshot import AnyQueue, Array, Snapshot
 from dataplane.source import START, Cursor
@@ -86,6 +87,7 @@ def check(history: History, moment: Moment) -> None:
     assert snapshot.number == number and snapshot.state == "past"
     assert snapshot.status == moment.snapshot.status
     assert snapshot.config_generation == moment.snapshot.config_generation
+    assert snapshot.queue_pairs == moment.snapshot.queue_pairs
 
 
 @dataclass
@@ -119,6 +121,13 @@ class Walk:
         for moment in self.moments:
             history.anchor(moment.keyframe)
         return history
+
+    def recorded(self, events: int) -> History:
+        """The same as chunks of at least so many rows, so that ranges begin and end amidst them."""
+        rows = self.rows
+        ends = np.flatnonzero(rows["kind"] != Kind.OWN)[events::events] + 1
+        parts = [part for part in np.split(rows, ends) if len(part)]
+        return History.of(map(make_chunk, parts), [moment.keyframe for moment in self.moments])
 
 
 def walk_pair(
@@ -174,7 +183,7 @@ def walk_on(dice: random.Random, pair: Pair, resets: bool) -> None:
     elif draw < 0.02:
         before = pair.info()["number"]
         pair.set_rate(dice.choice((2_000, 20_000)))
-        pair.trace("stores")
+        pair.trace(dice.choice(("stores", "stores", "operations")) if resets else "stores")
         pair.run()
         wait_until(lambda: pair.info()["number"] > before + 50, "the pair runs")
         pair.freeze()

@@ -158,10 +158,10 @@ def test_what_cannot_be_had_is_one_line(pair: Pair) -> None:
             breakpoints.arm(session, [line])
         assert "\n" not in str(caught.value) and repr(line) in str(caught.value)
         assert not breakpoints.of(session).all
-    assert [rule.expression for rule in breakpoints.rules(["bpf udp port 53", "filter dns"])] == [
-        "udp port 53",
-        "dns",
-    ]
+        with pytest.raises(ValueError, match=why) as checked:  # before there is a session, the same words
+            breakpoints.check([line], pair.shapes())
+        assert str(checked.value) == str(caught.value)
+    breakpoints.check(["bpf udp port 53", "filter dns", "finding", "tx0 slot 15"], pair.shapes())
 
 
 def test_a_filter_that_is_wrong_is_pointed_at() -> None:

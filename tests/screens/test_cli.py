@@ -147,9 +147,13 @@ def test_what_has_no_screen_loads_no_toolkit() -> None:
     ("options", "words"),
     [
         (["-f", "udp prt 53"], "-f: "),
-        (["--budget", "10"], "10 is out of range: give 64K to 1T"),
+        (["--budget", "10"], "10 is no size that fits: give 64K to 1T"),
         (["--budget", "many"], "'many' is no size; write it as 64M or 2G"),
         (["--keep", "nan"], "is no size"),
+        (["--history", "1K"], "1K is no size that fits: give 64K to 1T"),
+        (["--break", "nonsense"], "--break: breakpoint 'nonsense': "),
+        (["--break", "tx0 slot 999"], "--break: breakpoint 'tx0 slot 999': slot 999 does not exist"),
+        (["--break", "kick", "--break", "wrap flips rx0"], "--break: breakpoint 'wrap flips rx0': "),
     ],
 )
 def test_options_of_the_screens(options: list[str], words: str) -> None:

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from dataplane.records import Side
+from dataplane.records import Kind, Side
+from dataplane.source import START
 from inspector import lesson as lessons
 from inspector import ringfacts, verbs
 from inspector.course import Course, number
@@ -21,6 +22,15 @@ HEAD = '+++\ntitle = "T"\nabout = "A"\nqueue = "tx0"\nstart = ["settle"]\n[pair]
 @contextmanager
 def followed(body: str, head: str = HEAD, page: int = 0) -> Iterator[Course]:
     course = Course(parse(head + body, "test"), page)
+    try:
+        yield course
+    finally:
+        course.close()
+
+
+@contextmanager
+def followed_file(name: str) -> Iterator[Course]:
+    course = Course(lessons.find(name))
     try:
         yield course
     finally:
@@ -130,6 +140,67 @@ def test_a_pair_that_was_driven_elsewhere_is_put_back() -> None:
         said = course.on()
         assert said.style == "flux" and "back" in said.text
         assert course.facts()["seen"] == 0 and course.part.part.kind == "question"
+
+
+def test_a_pair_that_somebody_lets_run_is_put_back() -> None:
+    with followed(SMALL) as course:
+        course.on()
+        course.pair.run()
+        assert course.moved
+        said = course.on()
+        assert said.style == "flux" and course.pair.frozen and not course.moved
+        assert course.facts()["seen"] == 0 and course.part.part.kind == "question"
+
+
+def test_an_answer_that_cannot_be_read_is_told_beside_the_question() -> None:
+    with followed(SMALL) as course:
+        course.on()
+        course.on()
+        assert course.answer("two") == (False, "answer with a number; 0x begins a hexadecimal one")
+        assert course.part.reply.startswith("answer with a number") and course.waits
+        course.solve()
+        course.on()
+        course.on()
+        course.answer("d")
+        assert course.part.reply == "answer with a letter: a, b or c" and course.waits
+
+
+def sent(course: Course) -> list[bytes]:
+    """The frames that the device of a lesson has taken from tx0, in order."""
+    frames = course.pair.frames(START)
+    ends = frames.rows["captured"].cumsum()
+    return [
+        bytes(frames.data[int(end) - int(row["captured"]) : int(end)])
+        for row, end in zip(frames.rows, ends, strict=True)
+    ]
+
+
+def to_page(course: Course, title: str) -> None:
+    """On to the beginning of a page, every question answered from the ring."""
+    while course.page.title != title:
+        assert not course.finished
+        _ = course.solve() if course.waits else course.on()
+
+
+def test_without_its_barrier_the_device_really_sends_the_wrong_frame() -> None:
+    with followed_file("memory-barriers") as course:
+        to_page(course, "The wrong frame")
+        assert [len(one) for one in sent(course)] == [300]
+        to_page(course, "What is left of it")
+        first, second = sent(course)
+        assert second == first and len(first) == 300
+        stores = course.pair.events(START).rows
+        stores = stores[(stores["kind"] == Kind.STORE) & (stores["side"] == Side.DRIVER)]
+        shape = course.bench.shape
+        entry, index = shape.driver_area + 4 + 2, shape.driver_area + 2
+        late = [int(place) for place in stores["place"] if int(place) in (entry, index)]
+        assert late[-2:] == [index, entry]
+        to_page(course, "Side by side")
+        assert [len(one) for one in sent(course)] == [300, 60] and course.failed == ()
+        cells = [line.split() for line in course.part.prose.splitlines()]
+        assert ["sent,", "header", "included", "312", "72"] in cells
+        assert ["entry", "1", "used:", "id", "0", "2"] in cells
+        assert ["the", "driver", "gave", "up", "goes", "on"] in cells
 
 
 def test_a_claim_that_does_not_hold_is_told() -> None:

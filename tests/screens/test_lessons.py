@@ -107,6 +107,35 @@ async def test_keys_go_on_back_and_away(lesson: Lesson = SHELF[0]) -> None:
             assert app.view is screen
 
 
+async def test_free_driving_by_s_is_over_as_soon_as_the_ring_says_so() -> None:
+    lesson = SHELF[0]
+    with Pair(frozen=True) as pair:
+        pair.start()
+        app = app_for(pair, lesson)
+        app.remember_lesson(lesson.name, Progress(len(lesson.pages) - 1))
+        async with app.run_test(size=(80, 24)) as pilot:
+            screen = await opened(app, pilot)
+            course = following(screen)
+            await pilot.press("enter", "enter")
+            assert course.waits and course.part.part.kind == "free"
+            counts = []
+            for _ in range(12):
+                if not course.waits:
+                    break
+                await pilot.press("s")
+                await app.workers.wait_for_complete()
+                for _ in range(200):
+                    if app.shown is not None and app.shown.snapshot.number == course.pair.snapshot(()).number:
+                        break
+                    await pilot.pause(0.01)
+                assert app.shown is not None
+                counts.append(app.shown.snapshot.queue(1).collected)
+            assert counts == [*[2] * (len(counts) - 1), 3], "it was over too late, or too early"
+            assert course.finished and course.part.state == "done"
+            assert "there it is" in "".join(strip.text for strip in screen.query_one(Prose).draw(80, 20))
+    assert remembered.load().lessons[lesson.name].done
+
+
 async def test_the_slot_of_an_answer_is_chosen_in_the_table() -> None:
     with Pair(frozen=True) as pair:
         pair.start()

@@ -8,6 +8,7 @@ import pytest
 from textual import events
 from textual.binding import Binding
 
+from dataplane.pair import Pair
 from dataplane.snapshot import PackedQueue
 from inspector.screens.rings import RingsScreen
 from inspector.widgets.areas import Areas
@@ -16,6 +17,7 @@ from inspector.widgets.table import Descriptors
 from inspector.widgets.wheel import geometry
 from tests import fakes
 from tests.fakes import Chain, Counts
+from tests.screens.at_packets import until
 from tests.screens.by_hand import ByHand, text
 
 LARGE, SMALL = (120, 40), (80, 24)
@@ -311,3 +313,18 @@ def test_every_binding_says_what_it_does() -> None:
         for binding in owner.BINDINGS:
             assert isinstance(binding, Binding)
             assert binding.id and binding.description and binding.tooltip
+
+
+@pytest.mark.asyncio
+async def test_a_moment_without_stores_says_why_there_are_no_rows() -> None:
+    with Pair(queue_size=16, trace="operations") as pair:
+        pair.flood()
+        pair.start()
+        app = ByHand(pair)
+        async with app.run_test(size=LARGE) as pilot:
+            while app.session.history.reach.last < 200:
+                await app.look(pilot)
+            number = app.session.history.reach.last - 20
+            app.go_to(number)
+            await until(pilot, lambda: app.session.cursor == number)
+            await until(pilot, lambda: "stores were not journaled here" in text(app.table)[0])

@@ -371,3 +371,33 @@ def test_the_fakes_keep_the_layouts_rules() -> None:
     assert flags == {6: 0x8080, 0: 0x8000, 1: 0x8000}
     with pytest.raises(ValueError, match="do not fit"):
         fakes.split(4, Counts(5, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("index", "entries", "shown", "written", "rows"),
+    [
+        (2, [1], 0, 0, 0),  # collected a moment ago: behind the index
+        (2, [2], 0, 0, 1),  # just written
+        (2, [3], 1, 1, 2),
+        (0, [0], 4, 0, 0),  # a lap before, and outstanding
+        (65535, [3], 0, 0, 1),
+        (1, [1, 2, 3], 1, 3, 3),
+        (0, [], 0, 0, 0),
+    ],
+)
+def test_a_lit_entry_is_ahead_of_the_index_or_behind_it(
+    index: int, entries: list[int], shown: int, written: int, rows: int
+) -> None:
+    assert areas.ahead_of(index, 4, entries, shown, written) == rows
+
+
+def test_in_the_first_lap_no_entry_is_an_older_one() -> None:
+    assert areas.ahead_of(0, 16, [12], 0, 0, 0) == 13
+    assert areas.ahead_of(3, 16, [1], 0, 0, 3) == 0
+
+
+def test_what_a_side_wrote_beyond_the_index() -> None:
+    assert areas.unshown(65535, 1, 4) == 2
+    assert areas.unshown(5, 5, 4) == 0
+    assert areas.unshown(5, None, 4) == 0
+    assert areas.unshown(5, 3, 4) == 0  # the index was written by somebody else

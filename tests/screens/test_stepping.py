@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from dataplane.pair import Pair
-from dataplane.records import Kind, Side
+from dataplane.records import EVENT, Kind, Side
 from dataplane.stepping import Plan, Stepper
 from inspector.screens.stepping import Options, StepDialogue
 from inspector.stopping import stepped
 from inspector.widgets.filling import Words
 from inspector.widgets.marking import MARK
-from inspector.widgets.step import StepPanel
+from inspector.widgets.step import StepPanel, lines
 from tests.fakes import Still, device
 from tests.screens.at_packets import until
 from tests.screens.by_hand import ByHand, text
@@ -216,3 +217,18 @@ def test_a_picture_of_steps_keeps_what_matters() -> None:
         assert told.main is not None and told.main.kind is Kind.ADD
         assert len(told.stores) == told.total - 1 - len(told.passed)
         assert ("desc", 0, "addr") in told.marks[0] and ("avail_ring", 1, "") in told.marks[0]
+
+
+async def test_every_kind_of_event_fits_a_low_panel(pair: Pair) -> None:
+    """Also those that need no reason: nothing is cut, and there is an end to it."""
+    app = ByHand(pair)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.look(pilot)
+        ink = panel(app).ink
+        for kind in Kind:
+            rows = np.zeros(1, EVENT)
+            rows["kind"], rows["number"], rows["new"] = kind, 7, 1
+            told = stepped.tell(rows, pair.shapes(), "one event", store=True)
+            for height in range(4, 8):
+                strips = lines(ink, told, 80, height)
+                assert 1 <= len(strips) <= height and all(strip.cell_length == 80 for strip in strips)

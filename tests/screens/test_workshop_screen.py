@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
 from dataplane.pair import Pair
-from dataplane.workshop.judging import HALVES
+from dataplane.workshop import judging
+from dataplane.workshop.judging import HALVES, Report
 from inspector import workbook
 from inspector.app import RingscopeApp
 from inspector.chrome import keys_of
@@ -157,7 +160,6 @@ async def test_a_text_that_does_not_end_does_not_hang_the_screen() -> None:
     async with workshop() as (pilot, screen):
         screen.editor.load_text(HALF.solution.replace("        return head\n", "        while True: pass\n"))
         await pilot.press("ctrl+r")
-        await pilot.press("ctrl+r")  # runs already
         await pilot.press("a")  # and one can write meanwhile
         assert screen.editor.text.startswith("a")
         await pilot.app.workers.wait_for_complete()
@@ -234,3 +236,70 @@ def test_a_file_that_cannot_be_read_is_one_line(
 def test_a_half_that_is_not_known_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert judge_file("x.py", "no-half") == 2
     assert "no half is called 'no-half'; there are split-driver" in capsys.readouterr().err
+
+
+ENDLESS = HALF.solution.replace("        self.queue = queue\n", "        while True: pass\n", 1)
+
+
+async def _running(pilot: Pilot[int], screen: WorkshopScreen) -> threading.Thread:
+    """A run that is under way: its process is there, and the thread that watches it."""
+    screen.editor.load_text(ENDLESS)
+    await pilot.press("ctrl+r")
+    while not (found := [t for t in threading.enumerate() if "asyncio" in t.name]):
+        await asyncio.sleep(0.01)
+    return found[0]
+
+
+async def test_run_again_stops_the_tests() -> None:
+    async with workshop() as (pilot, screen):
+        await _running(pilot, screen)
+        await run(pilot, screen)
+        assert "it was stopped" in words(screen)
+        assert "running" not in words(screen)
+
+
+@pytest.mark.parametrize("key", ["escape", "ctrl+q"])
+async def test_nothing_runs_on_behind_a_screen_that_is_gone(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Report] = []
+
+    def noted(*given: Any, **named: Any) -> Report:
+        ended.append(judging.run(*given, **named))
+        return ended[-1]
+
+    monkeypatch.setattr("inspector.screens.workshop.run", noted)
+    async with workshop() as (pilot, screen):
+        await _running(pilot, screen)
+        await pilot.press(key)
+    while not ended:
+        await asyncio.sleep(0.01)
+    assert ended[0].wrong is not None
+    assert "it was stopped" in ended[0].wrong.what
+
+
+async def test_what_is_written_is_kept_before_the_screen_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inspector.screens.workshop._KEEP_EVERY", 0.01)
+    async with workshop() as (pilot, screen):
+        await pilot.press("x", "y")
+        while workbook.load(HALF.name) != "xy" + HALF.skeleton:
+            await asyncio.sleep(0.01)
+        assert screen.is_mounted
+
+
+async def test_a_text_that_was_not_touched_is_not_kept() -> None:
+    async with workshop() as (pilot, screen):
+        await pilot.press("ctrl+o", "ctrl+o", "escape")
+        await pilot.pause()
+        assert not screen.is_attached
+    assert workbook.load(HALF.name) is None
+
+
+async def test_there_is_no_ring_before_a_run() -> None:
+    async with workshop() as (pilot, screen):
+        rings = screen.query_one("#rings")
+        assert not rings.visible
+        await pilot.press("f6", "f6")  # the editor and what happened, and no pane that nobody sees
+        assert screen.editor.has_focus
+        await run(pilot, screen)
+        assert rings.visible
