@@ -37,7 +37,8 @@ def top(head: Headline, width: int) -> list[Piece]:
         (f" · {head.layout}", "text"),
     ]
     state = list(head.state)
-    right: list[Piece] = [*head.badges, *state, (f"  seen {count(head.seen)} ", "text")]
+    seen = " " if head.seen is None else f"  seen {count(head.seen)} "
+    right: list[Piece] = [*head.badges, *state, (seen, "text")]
     if head.past:
         room = width - _length(left)
         right.pop()

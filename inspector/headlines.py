@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataplane.features import feature_names
+from dataplane.snapshot import Snapshot
 from inspector.numbers import count, duration, rate
 from inspector.sanitise import clean
 from inspector.session import Session, Tick
@@ -27,7 +28,7 @@ class Headline:
     features: tuple[str, ...]
     state: tuple[Piece, ...]
     trace: str
-    seen: int
+    seen: int | None  #: packets; not told in a lesson, whose own count of this name is another
     keeps: str = ""  #: the capture filter, "" where every packet is kept
     left_out: int = 0  #: packets that it did not keep
     badges: tuple[Piece, ...] = ()  #: what else goes on: a recording, a breakpoint
@@ -51,13 +52,17 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         trace=snapshot.logs.trace_level,
         keeps=clean(program.text) if program is not None else "",
         left_out=tick.frames_filtered,
-        seen=sum(
-            max(side.frames for side in (queue.driver, queue.device) if side is not None)
-            for queue in snapshot.queues
-            if queue.driver is not None or queue.device is not None
-        ),
+        seen=None if "lesson" in session.badges else _packets(snapshot),
         badges=tuple((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
         past=past is not None,
+    )
+
+
+def _packets(snapshot: Snapshot) -> int:
+    return sum(
+        max(side.frames for side in (queue.driver, queue.device) if side is not None)
+        for queue in snapshot.queues
+        if queue.driver is not None or queue.device is not None
     )
 
 

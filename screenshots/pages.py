@@ -11,9 +11,9 @@ from scenes import Picture, look, settled, until
 from textual.pilot import Pilot
 
 from dataplane.pair import Pair
-from inspector import lesson as lessons
 from inspector.app import RingscopeApp
-from inspector.lesson import Lesson
+from inspector.learning import lesson as lessons
+from inspector.learning.lesson import Lesson
 from inspector.remembered import Progress
 from inspector.screens.lesson import LessonScreen
 

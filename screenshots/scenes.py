@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from posed import BEAT, Beating, Bursts, Even, Posed
+from posed import Beating, Bursts, Even, Posed
 from textual.pilot import Pilot
 
 import inspector.app
 from capture.play import load_mix
 from dataplane.pair import Pair, PlayFrame
-from dataplane.records import TO_DEVICE, Kind
+from dataplane.records import TO_DEVICE
 from dataplane.stepping import Plan
 from inspector.app import RingscopeApp
 from inspector.messages import Ticked

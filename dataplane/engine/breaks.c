@@ -187,18 +187,31 @@ void breaks_frame(struct side *device, const uint8_t *data, uint32_t length) {
             reached(b, device->door.side, i);
 }
 
-static bool conditions_hold(const struct break_rule *r, struct pair *pair, struct vq *q) {
+/* One event being looked at: what it is, and the words that conditions ask for, once any does. */
+struct looking {
+    struct door *door;
+    enum event_kind kind;
+    uint64_t number;
+    bool known;
     struct {
         struct driver_state driver;
         struct device_state device;
     } now;
-    _Static_assert(sizeof now == sizeof(struct own), "the words of an own image");
+};
+_Static_assert(sizeof((struct looking){0}.now) == sizeof(struct own), "the words of an own image");
+
+static bool conditions_hold(const struct break_rule *r, struct looking *l) {
     if (r->conditions == 0) return true;
-    snapshot_driver(&now.driver, pair, q);
-    snapshot_device(&now.device, pair, q);
+    if (!l->known) {
+        struct pair *pair = l->door->owner;
+        struct vq *q = &pair->queue[l->door->queue];
+        snapshot_driver(&l->now.driver, pair, q);
+        snapshot_device(&l->now.device, pair, q);
+        l->known = true;
+    }
     for (unsigned i = 0; i < r->conditions; i++) {
         const struct break_test *t = &r->test[i];
-        uint64_t is = ((const uint64_t *)(const void *)&now)[t->word];
+        uint64_t is = ((const uint64_t *)(const void *)&l->now)[t->word];
         bool holds_[] = {is == t->value, is != t->value, is<t->value, is <= t->value, is> t->value,
                          is >= t->value};
         if (!holds_[t->op]) return false;
@@ -207,18 +220,18 @@ static bool conditions_hold(const struct break_rule *r, struct pair *pair, struc
 }
 
 /* Every rule whose matter has come up: counted, and whether it wants a stop. */
-static bool hit(struct door *door, size_t rule, enum event_kind kind, uint64_t number) {
+static bool hit(struct looking *l, size_t rule) {
+    struct door *door = l->door;
     struct breaks *b = door->owner->breaks;
     const struct break_rule *r = &b->rule[rule];
     struct break_state *s = &b->state[rule];
-    if (!applies(r, door->side, door->queue, kind) || flag_get(&s->disarmed) ||
-        !conditions_hold(r, door->owner, &door->owner->queue[door->queue]))
+    if (!applies(r, door->side, door->queue, l->kind) || flag_get(&s->disarmed) || !conditions_hold(r, l))
         return false;
     uint64_t hits = ticket_take(&s->hits) + 1;
     if (hits <= r->skip) return false;
     if (r->once) flag_set(&s->disarmed, 1);
-    count_set(&s->stopped, number);
-    door_break(door, r->id, number);
+    count_set(&s->stopped, l->number);
+    door_break(door, r->id, l->number);
     return true;
 }
 
@@ -229,18 +242,19 @@ static uint64_t next_point(const struct break_rule *r, uint64_t from) {
     return r->value + (from - r->value + r->period - 1) / r->period * r->period;
 }
 
-static bool passes(struct door *door, enum event_kind kind, uint64_t number, uint64_t old, uint64_t new) {
+static bool passes(struct looking *l, uint64_t old, uint64_t new) {
+    struct door *door = l->door;
     struct breaks *b = door->owner->breaks;
     uint64_t due = UINT64_MAX;
     bool stop = false;
     for (size_t i = 0; i < b->count; i++) {
         const struct break_rule *r = &b->rule[i];
-        if (r->what != BREAK_PASSES || !applies(r, door->side, door->queue, kind)) continue;
-        if (next_point(r, old) < new) stop |= hit(door, i, kind, number);
+        if (r->what != BREAK_PASSES || !applies(r, door->side, door->queue, l->kind)) continue;
+        if (next_point(r, old) < new) stop |= hit(l, i);
         uint64_t next = next_point(r, new);
         if (next < due) due = next;
     }
-    b->due[door->side][kind][door->queue] = due;
+    b->due[door->side][l->kind][door->queue] = due;
     return stop;
 }
 
@@ -252,11 +266,16 @@ bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint
                   uint64_t old, uint64_t new) {
     struct breaks *b = door->owner->breaks;
     unsigned side = door->side, queue = door->queue;
+    struct looking l;
+    l.door = door;
+    l.kind = kind;
+    l.number = number;
+    l.known = false;
     bool stop = false;
     if (b->passing[kind]) {
         bool counted = kind == EV_ADD || kind == EV_NEXT || kind == EV_COMPLETE;
         uint64_t from = counted ? place : old, to = counted ? place + count : new;
-        if (UNLIKELY(to > b->due[side][kind][queue])) stop |= passes(door, kind, number, from, to);
+        if (UNLIKELY(to > b->due[side][kind][queue])) stop |= passes(&l, from, to);
     }
     if (b->listing[kind]) {
         uint16_t now = wraps_of(&door->owner->queue[queue], side), change = now ^ b->wraps[side][queue];
@@ -265,7 +284,7 @@ bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint
             size_t rule = b->listed[kind][i];
             const struct break_rule *r = &b->rule[rule];
             if (r->what == BREAK_WRAP ? flipped(r, change) : r->value == 0 || r->value == new)
-                stop |= hit(door, rule, kind, number);
+                stop |= hit(&l, rule);
         }
     }
     if (UNLIKELY(b->any[side])) {
@@ -278,7 +297,7 @@ bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint
             if (b->rule[i].what == BREAK_FRAME && !(b->rule[i].kinds >> kind & 1))
                 reached(b, side, i); /* something else came between the frame and its event */
             else
-                stop |= hit(door, i, kind, number);
+                stop |= hit(&l, i);
         }
     }
     return stop;

@@ -70,5 +70,19 @@ static inline void breaks_buffer(struct vq *q, struct door *door, uint16_t head,
     if (LIKELY(slots == 1 && elements <= q->longest && !(q->watched[head / 64] >> head % 64 & 1))) return;
     breaks_touch(q, door, head, slots, elements);
 }
+/* The same for single descriptors in a row: a burst of them is a word or two of the map. */
+static inline void breaks_run(struct vq *q, struct door *door, uint32_t first, uint32_t count,
+                              uint32_t elements) {
+    if (LIKELY(!(armed(door) & ARM_IDS))) return;
+    for (uint32_t i = 0; i < count;) {
+        uint32_t slot = (first + i) % q->size, left = 64 - slot % 64, n = count - i;
+        if (n > left) n = left;
+        if (n > q->size - slot) n = q->size - slot;
+        uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << slot % 64;
+        if (UNLIKELY(elements > q->longest || q->watched[slot / 64] & mask))
+            for (uint32_t k = 0; k < n; k++) breaks_buffer(q, door, (uint16_t)(slot + k), 1, elements);
+        i += n;
+    }
+}
 
 #endif

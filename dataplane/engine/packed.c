@@ -220,7 +220,6 @@ static void packed_repeat(struct vq *q, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         drv->flight[at].position = drv->added + i;
         drv->flight[at].live = true;
-        breaks_buffer(q, drv->door, at, 1, 1);
         write_head(q, at, drv->shadow[at].word | packed_word(0, 0, avail_bits(wrap)));
         wrap ^= advance(q, &at, 1);
     }
@@ -231,6 +230,7 @@ static void packed_repeat(struct vq *q, uint32_t count) {
     own16(&drv->avail_wrap, wrap);
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
+    breaks_run(q, drv->door, first, count, 1);
     if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
@@ -243,7 +243,6 @@ static uint32_t packed_reclaim(struct vq *q) {
         uint16_t at = drv->last_used;
         for (uint64_t i = 0; i < drv->batch_left; i++) {
             drv->flight[at].live = false;
-            breaks_buffer(q, drv->door, at, 1, 0);
             if (own_wanted(drv->door)) own_driver_id(q, at);
             if (advance(q, &at, 1)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
         }
@@ -257,6 +256,7 @@ static uint32_t packed_reclaim(struct vq *q) {
     drv->collect_at = collect_at >= q->size ? collect_at - q->size : collect_at;
     count_put(&drv->free, drv->free + n);
     count_set(&drv->collected, collected);
+    breaks_run(q, drv->door, first, n, 0);
     operation(drv->door, EV_COLLECT, first, n, 0, collected - n, collected);
     return n;
 }

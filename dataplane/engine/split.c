@@ -171,13 +171,13 @@ static void split_repeat(struct vq *q, uint32_t count) {
         struct flight *f = &drv->flight[(first + i) & mask];
         f->position = drv->added + i;
         f->live = true;
-        breaks_buffer(q, drv->door, (uint16_t)((first + i) & mask), 1, 1);
     }
     own16(&drv->free_head, (uint16_t)((first + count) & mask));
     drv->add_at = (drv->add_at + count) & mask;
     own16(&drv->avail_idx, (uint16_t)(drv->avail_idx + count));
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
+    breaks_run(q, drv->door, first, count, 1);
     if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
@@ -194,7 +194,6 @@ static uint32_t split_reclaim(struct vq *q) {
     for (uint32_t i = 0; i < n; i++) {
         uint16_t slot = (uint16_t)((first + i) & mask);
         drv->flight[slot].live = false;
-        breaks_buffer(q, drv->door, slot, 1, 0);
         if (own_wanted(drv->door)) own_driver_id(q, slot);
     }
     drv->free_tail = (uint16_t)((drv->free_tail + n) & mask);
@@ -203,6 +202,7 @@ static uint32_t split_reclaim(struct vq *q) {
     count_put(&drv->free, drv->free + n);
     own16(&drv->last_used, (uint16_t)(drv->last_used + n));
     count_set(&drv->collected, drv->collected + n);
+    breaks_run(q, drv->door, first, n, 0);
     operation(drv->door, EV_COLLECT, first, n, 0, drv->collected - n, drv->collected);
     return n;
 }

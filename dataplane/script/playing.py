@@ -110,8 +110,13 @@ class Played:
         return tuple(result for outcome in self.outcomes for result in outcome.results)
 
     def step(self) -> Outcome:
-        """Does the next step and looks at what it expects. IndexError behind the last one."""
+        """Does the next step and looks at what it expects. IndexError behind the last one.
+
+        A pair that somebody has let go meanwhile is brought to rest before.
+        """
         step = self.scenario.steps[self.at]
+        if isinstance(self.source, Pair) and not self.source.frozen:
+            self.source.freeze()
         mover = self.moving or self.hands
         assert mover is not None
         mover.journal.begin()

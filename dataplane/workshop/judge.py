@@ -321,6 +321,18 @@ class Judge:
         blamed = self.accesses[number - 1] if number else None
         raise Judged(Wrong(what, would, section, blamed.line if blamed else 0, number))
 
+    def decision(self, value: object, wanted: bool, why: str, line: int, how: Decision) -> None:
+        """What a half decided about a notification, held against what the other side asked for."""
+        if not isinstance(value, bool) and value not in (0, 1):
+            self.wrong(f"{how.call}() returned {shown(value)}: it returns True or False", line=line)
+        if bool(value) == wanted:
+            return
+        if wanted:
+            words, would = f"says no, but the {how.other} asked for {how.what}", how.missed
+        else:
+            words, would = f"says yes, but the {how.other} asked for none", how.spare
+        self.wrong(f"{how.call}() {words}: {why}", would=would, section=how.section, line=line)
+
     def advise(self, text: str) -> None:
         if text not in self.advice:
             self.advice.append(text)
@@ -345,8 +357,57 @@ class Judge:
             self.ring.write(access.address, access.old.to_bytes(access.width, "little"), self.SIDE)
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a decision about a notification is told where it is wrong."""
+
+    call: str  #: "kick_needed"
+    other: str  #: who is notified
+    what: str  #: "a kick"
+    section: str
+    missed: str  #: what comes of saying no
+    spare: str  #: what comes of saying yes
+
+
+@dataclass
 class DriverJudge(Judge):
-    """What every judge of a driver half can do besides."""
+    """The account of buffers that the judges of both layouts keep of a driver half."""
+
+    NAMED: ClassVar[str] = "head"  #: what names a buffer; packed: "id"
+
+    waiting: list[Buffer] = field(default_factory=list)  #: added and not exposed
+    out: dict[int, Buffer] = field(default_factory=dict)  #: exposed and not told to be used, by name
+    back: list[Buffer | None] = field(default_factory=list)  #: told and not collected; None: a lie
+    adding: Buffer | None = None
+    decided: int = 0  #: what was exposed at the last decision about a kick
+
+    @property
+    def room(self) -> int:
+        """Slots that a driver with a sound account has left."""
+        held = sum(len(b.pieces) for b in (*self.out.values(), *self.waiting))
+        return self.size - held - sum(len(b.pieces) for b in self.back if b)
+
+    def started(self, call: str, arguments: list[object]) -> None:
+        if call == "add":
+            pieces = arguments[0]
+            assert isinstance(pieces, list)
+            self.adding = Buffer(tuple(Piece(*p) for p in pieces), since=self.begun)
+
+    def gave_up(self, call: str, words: str, line: int) -> None:
+        if self.lying and call == "collect" and self.back and self.back[0] is None:
+            return
+        super().gave_up(call, words, line)
+
+    def would(self) -> str:
+        """Our device takes one buffer from memory as it stands; what it got, in words."""
+        taken = self.ring.next()
+        if taken is None:
+            device = self.ring.snapshot((0,)).queue(0).device
+            if device is not None and device.broken:
+                return f"Our device, asked now, gives the queue up: {device.broken.name}."
+            return "Our device, asked now, sees no buffer."
+        pieces = pieces_words([Piece(p.address, p.length, p.writable) for p in taken.pieces])
+        return f"Our device, asked now, takes {self.NAMED} {taken.id}: {pieces or 'nothing'}."
 
     def forge(self, count: int, id: int) -> None:
         """Puts an id into the used element of buffer `count`, as a device does that breaks the rules."""

@@ -13,17 +13,26 @@ from typing import ClassVar, NoReturn
 
 from dataplane.places import Place
 from dataplane.records import Owner
-from dataplane.workshop.judge import Access, Buffer, DriverJudge, integer, pieces_words, plural, shown
-from dataplane.workshop.ring import AVAIL, DESC, DISABLE, NEXT, USED, WRITE, Piece
+from dataplane.workshop.judge import Access, Buffer, Decision, DriverJudge, integer, plural, shown
+from dataplane.workshop.ring import AVAIL, DESC, DISABLE, NEXT, USED, WRITE
 
 _FIELDS = ("addr", "len", "id", "flags")
 _EITHER = AVAIL | USED
+_KICK = Decision(
+    "kick_needed",
+    "device",
+    "a kick",
+    "2.8.10",
+    "The device sleeps and is never told: the buffer waits for ever.",
+    "The device can bear it; it costs an exit that nobody wanted.",
+)
 
 
 @dataclass
 class PackedDriverJudge(DriverJudge):
     """See the module. Positions count slots and never wrap; slot = (start + position) mod size."""
 
+    NAMED: ClassVar[str] = "id"
     AREAS = "2.8"
     AREA_WORDS: ClassVar[dict[str, str]] = {
         "desc": "descriptor ring",
@@ -34,14 +43,9 @@ class PackedDriverJudge(DriverJudge):
     shown_at: int = 0  #: position behind the last slot made available
     added_at: int = 0  #: position behind the last slot that add() filled
     told_at: int = 0  #: position behind the last slot known to be used
-    waiting: list[Buffer] = field(default_factory=list)
-    out: dict[int, Buffer] = field(default_factory=dict)  #: by id
-    back: list[Buffer | None] = field(default_factory=list)  #: told and not collected; None: a lie
     heard_at: list[int] = field(default_factory=list)  #: the access that told of each of those
     collected_at: int = 0  #: position of the next used descriptor
     exposed_by: int = 0  #: access that made something available last
-    decided: int = 0  #: position shown at the last decision about a kick
-    adding: Buffer | None = None
     flags_loaded: bool = False
 
     # what it knows
@@ -59,11 +63,6 @@ class PackedDriverJudge(DriverJudge):
 
     def used_bits(self, position: int) -> int:
         return _EITHER if self.lap(position) else 0
-
-    @property
-    def room(self) -> int:
-        held = sum(len(b.pieces) for b in (*self.out.values(), *self.waiting))
-        return self.size - held - sum(len(b.pieces) for b in self.back if b)
 
     def flags_at(self, position: int) -> int:
         return self.value(self.at("desc", self.slot(position), "flags"))
@@ -248,10 +247,7 @@ class PackedDriverJudge(DriverJudge):
 
     def started(self, call: str, arguments: list[object]) -> None:
         self.flags_loaded = False
-        if call == "add":
-            pieces = arguments[0]
-            assert isinstance(pieces, list)
-            self.adding = Buffer(tuple(Piece(*p) for p in pieces), since=self.begun)
+        super().started(call, arguments)
 
     def returned(self, call: str, value: object, line: int) -> None:
         match call:
@@ -385,31 +381,10 @@ class PackedDriverJudge(DriverJudge):
             line=line,
         )
 
-    def gave_up(self, call: str, words: str, line: int) -> None:
-        if self.lying and call == "collect" and self.back and self.back[0] is None:
-            return
-        super().gave_up(call, words, line)
-
     def _decided(self, value: object, line: int) -> None:
-        if not isinstance(value, bool) and value not in (0, 1):
-            self.wrong(f"kick_needed() returned {shown(value)}: it returns True or False", line=line)
         wanted, why = self.wanted(self.shown_at, self.decided)
         self.decided = self.shown_at
-        if bool(value) == wanted:
-            return
-        if wanted:
-            self.wrong(
-                f"kick_needed() says no, but the device asked for a kick: {why}",
-                would="The device sleeps and is never told: the buffer waits for ever.",
-                section="2.8.10",
-                line=line,
-            )
-        self.wrong(
-            f"kick_needed() says yes, but the device asked for none: {why}",
-            would="The device can bear it; it costs an exit that nobody wanted.",
-            section="2.8.10",
-            line=line,
-        )
+        self.decision(value, wanted, why, line, _KICK)
 
     def wanted(self, new: int, old: int) -> tuple[bool, str]:
         """Whether the device event structure asks for a kick now, and why, in numbers (2.8.10)."""
@@ -426,16 +401,3 @@ class PackedDriverJudge(DriverJudge):
 
     def forge(self, count: int, id: int) -> None:
         self.put_theirs(self.at("desc", self.slot(self.collected_at), "id"), id)
-
-    # what the device makes of it
-
-    def would(self) -> str:
-        """Our device takes one buffer from memory as it stands; what it got, in words."""
-        taken = self.ring.next()
-        if taken is None:
-            device = self.ring.snapshot().queue(0).device
-            if device is not None and device.broken:
-                return f"Our device, asked now, gives the queue up: {device.broken.name}."
-            return "Our device, asked now, sees no buffer."
-        pieces = pieces_words([Piece(p.address, p.length, p.writable) for p in taken.pieces])
-        return f"Our device, asked now, takes id {taken.id}: {pieces or 'nothing'}."

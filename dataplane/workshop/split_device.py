@@ -15,8 +15,8 @@ from dataplane.records import Owner
 from dataplane.workshop.judge import Buffer, plural
 from dataplane.workshop.ring import NEXT
 from dataplane.workshop.split_device_calls import SplitDeviceCalls
+from dataplane.workshop.split_index import MASK
 
-_MASK = 0xFFFF
 _OWN = ("used_ring", "used_idx", "used_flags", "avail_event")
 
 
@@ -61,7 +61,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
             self.put_theirs(at, self.bait.pop(at))
 
     def _told(self, value: int) -> None:
-        new = (value - self.index(self.told)) & _MASK
+        new = (value - self.index(self.told)) & MASK
         if new > self.size:
             return
         self.told_at += [self.number] * new
@@ -180,7 +180,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
 
     def _storing_idx(self, value: int) -> None:
         before = self.index(self.used_count)
-        moved = (value - before) & _MASK
+        moved = (value - before) & MASK
         if moved == 0:
             return
         if moved > len(self.waiting):
@@ -193,18 +193,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
                 f"used.idx moves in {self.during}: in this workshop flush() makes elements visible, so that "
                 "a batch costs one store"
             )
-        late = self.unordered(fields, min(b.since for b in self.waiting[:moved]))
-        if late:
-            names = ", ".join(dict.fromkeys(a.where for a in late))
-            number = self.number
-            self.undo(late)
-            self.wrong(
-                f"no barrier between the store to {names} (line {late[-1].line}) and this one to used.idx",
-                would=f"The driver may see used.idx = {value} while {late[0].where} is still "
-                f"{late[0].before}. {self._would_index(value)}",
-                section="2.7.8.2",
-                access=number,
-            )
+        self.ordered(fields, min(b.since for b in self.waiting[:moved]), value)
         for buffer in self.waiting[:moved]:
             buffer.owner = Owner.USED
         del self.waiting[:moved]
@@ -213,8 +202,8 @@ class SplitDeviceJudge(SplitDeviceCalls):
 
     def _bad_index(self, value: int, before: int, moved: int) -> NoReturn:
         count = len(self.waiting)
-        right = (before + count) & _MASK
-        would = self._would_index(value)
+        right = (before + count) & MASK
+        would = self.would_index(value)
         if value == right % self.size and value != right:
             self.wrong(
                 f"used.idx goes from {before} to {value}: it runs free from 0 to 65535 and must be {right} "
@@ -256,7 +245,7 @@ class SplitDeviceJudge(SplitDeviceCalls):
                 )
                 self.wrong(
                     f"{at.text} = {found}, and {what} is {wanted}",
-                    would=self._would_index(value),
+                    would=self.would_index(value),
                     section="2.7.8",
                     access=wrote,
                 )
@@ -265,14 +254,14 @@ class SplitDeviceJudge(SplitDeviceCalls):
                 self.wrong(
                     f"{wanted} is put into {self.accesses[elsewhere - 1].where}; used.idx is "
                     f"{self.index(count)} for it, and {self.index(count)} mod {self.size} is {at.index}",
-                    would=self._would_index(value),
+                    would=self.would_index(value),
                     section="2.7.8",
                     access=elsewhere,
                 )
             self.wrong(
                 f"used.idx goes to {value} while {at.text} has not been written for head {buffer.id}: it "
                 f"still holds {found}",
-                would=self._would_index(value),
+                would=self.would_index(value),
                 section="2.7.8.2",
             )
         return [id, length]
@@ -293,10 +282,6 @@ class SplitDeviceJudge(SplitDeviceCalls):
                 if there not in mine:
                     return access.number
         return 0
-
-    def _would_index(self, value: int) -> str:
-        self.put(self.at("used_idx"), value)
-        return self.would()
 
     # a driver that lies
 

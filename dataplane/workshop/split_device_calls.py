@@ -8,17 +8,28 @@ from typing import ClassVar
 
 from dataplane.places import Place
 from dataplane.records import Owner, Side
-from dataplane.workshop.judge import Buffer, Judge, integer, pieces_words, plural, shown
+from dataplane.workshop.judge import Buffer, Decision, integer, pieces_words, plural, shown
 from dataplane.workshop.ring import NO_INTERRUPT
+from dataplane.workshop.split_index import SplitJudge
 
-_MASK = 0xFFFF
+_CALL = Decision(
+    "call_needed",
+    "driver",
+    "a call",
+    "2.7.7.2",
+    "The driver sleeps and is never told: the buffer waits for ever.",
+    "The driver can bear it (2.7.7.1); it costs an interrupt that nobody wanted. The device SHOULD NOT.",
+)
 
 
 @dataclass
-class SplitDeviceCalls(Judge):
+class SplitDeviceCalls(SplitJudge):
     """The account of a device half. Counts are of buffers; index = start + count, 16 bits."""
 
     SIDE: ClassVar[Side] = Side.DEVICE
+    IDX: ClassVar[str] = "used_idx"
+    OTHER: ClassVar[str] = "driver"
+    ORDER: ClassVar[str] = "2.7.8.2"
 
     told: int = 0  #: published count that the device has loaded
     told_at: list[int] = field(default_factory=list)  #: by buffer: the access that told of it
@@ -34,13 +45,6 @@ class SplitDeviceCalls(Judge):
         default_factory=dict
     )  #: of this call: field -> (value, access)
     bait: dict[Place, int] = field(default_factory=dict)  #: field -> what it changes to once it was loaded
-
-    def index(self, count: int) -> int:
-        return (self.start + count) & _MASK
-
-    def entry(self, count: int) -> int:
-        """The entry of the available or used ring for buffer `count`."""
-        return self.index(count) % self.size
 
     def first_slot(self, one: Buffer, found: Sequence[int]) -> int:
         """The slot of the head of a buffer: in a split ring its id."""
@@ -149,36 +153,11 @@ class SplitDeviceCalls(Judge):
         super().gave_up(call, words, line)
 
     def _decided(self, value: object, line: int) -> None:
-        if not isinstance(value, bool) and value not in (0, 1):
-            self.wrong(f"call_needed() returned {shown(value)}: it returns True or False", line=line)
         new, old = self.used_count, self.decided
         self.decided = new
         if self.event_idx:
-            event = self.value(self.at("used_event"))
-            distance = (self.index(new) - event - 1) & _MASK
-            wanted = distance < (new - old) & _MASK
-            why = (
-                f"used_event is {event} and used.idx went from {self.index(old)} to {self.index(new)}: "
-                f"({self.index(new)} - {event} - 1) mod 65536 = {distance}, "
-                f"{'less' if wanted else 'not less'} than {(new - old) & _MASK}"
-            )
+            wanted, why = self.event_passed(self.at("used_event"), old, new)
         else:
             flags = self.value(self.at("avail_flags"))
-            wanted = not flags & NO_INTERRUPT
-            why = f"avail.flags is {flags}"
-        if bool(value) == wanted:
-            return
-        if wanted:
-            self.wrong(
-                f"call_needed() says no, but the driver asked for a call: {why}",
-                would="The driver sleeps and is never told: the buffer waits for ever.",
-                section="2.7.7.2",
-                line=line,
-            )
-        self.wrong(
-            f"call_needed() says yes, but the driver asked for none: {why}",
-            would="The driver can bear it (2.7.7.1); it costs an interrupt that nobody wanted. The device "
-            "SHOULD NOT.",
-            section="2.7.7.2",
-            line=line,
-        )
+            wanted, why = not flags & NO_INTERRUPT, f"avail.flags is {flags}"
+        self.decision(value, wanted, why, line, _CALL)

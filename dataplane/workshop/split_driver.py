@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from dataplane.places import Place
 from dataplane.workshop.judge import Access, pieces_words
 from dataplane.workshop.split_driver_calls import SplitDriverCalls
-
-_MASK = 0xFFFF
+from dataplane.workshop.split_index import MASK
 
 
 @dataclass
@@ -48,7 +47,7 @@ class SplitDriverJudge(SplitDriverCalls):
             )
 
     def _told(self, value: int) -> None:
-        new = (value - self.index(self.told)) & _MASK
+        new = (value - self.index(self.told)) & MASK
         if new > self.published - self.told:
             self.back.append(None)
             self.told_at.append(self.number)

@@ -5,11 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NoReturn
 
-from dataplane.workshop.judge import Buffer, integer, plural, shown
-from dataplane.workshop.ring import NO_NOTIFY, Piece
+from dataplane.workshop.judge import Decision, integer, plural, shown
+from dataplane.workshop.ring import NO_NOTIFY
 from dataplane.workshop.split_exposed import SplitDriverExposure
+from dataplane.workshop.split_index import MASK
 
-_MASK = 0xFFFF
+_KICK = Decision(
+    "kick_needed",
+    "device",
+    "a kick",
+    "2.7.10.1",
+    "The device sleeps and is never told: the buffer waits for ever.",
+    "The device can bear it (2.7.10.2); it costs an exit that nobody wanted. The driver SHOULD NOT.",
+)
 
 
 @dataclass
@@ -19,10 +27,7 @@ class SplitDriverCalls(SplitDriverExposure):
     def started(self, call: str, arguments: list[object]) -> None:
         self.loads = set()
         self.idx_loaded = False
-        if call == "add":
-            pieces = arguments[0]
-            assert isinstance(pieces, list)
-            self.adding = Buffer(tuple(Piece(*p) for p in pieces), since=self.begun)
+        super().started(call, arguments)
 
     def returned(self, call: str, value: object, line: int) -> None:
         match call:
@@ -86,7 +91,7 @@ class SplitDriverCalls(SplitDriverExposure):
         self.waiting.append(buffer)
 
     def _collected(self, value: object, line: int) -> None:
-        used = (self.value(self.at("used_idx")) - self.index(self.collected)) & _MASK
+        used = (self.value(self.at("used_idx")) - self.index(self.collected)) & MASK
         if value is None:
             if used and not self.lying:
                 told = "" if "used_idx" in self.loads else "; this call did not load used.idx"
@@ -131,7 +136,7 @@ class SplitDriverCalls(SplitDriverExposure):
     def _believed(self, line: int) -> NoReturn:
         element = self.entry(self.collected)
         id = self.value(self.at("used_ring", element, "id"))
-        used = (self.value(self.at("used_idx")) - self.index(self.collected)) & _MASK
+        used = (self.value(self.at("used_idx")) - self.index(self.collected)) & MASK
         if used > self.published - self.collected:
             out = self.published - self.collected
             what = f"used.idx says that {used} buffers came back, and only {out} are out"
@@ -147,41 +152,12 @@ class SplitDriverCalls(SplitDriverExposure):
             line=line,
         )
 
-    def gave_up(self, call: str, words: str, line: int) -> None:
-        if self.lying and call == "collect" and self.back and self.back[0] is None:
-            return
-        super().gave_up(call, words, line)
-
     def _decided(self, value: object, line: int) -> None:
-        if not isinstance(value, bool) and value not in (0, 1):
-            self.wrong(f"kick_needed() returned {shown(value)}: it returns True or False", line=line)
         new, old = self.published, self.decided
         self.decided = new
         if self.event_idx:
-            event = self.value(self.at("avail_event"))
-            wanted = (self.index(new) - event - 1) & _MASK < (new - old) & _MASK
-            why = (
-                f"avail_event is {event} and avail.idx went from {self.index(old)} to {self.index(new)}: "
-                f"({self.index(new)} - {event} - 1) mod 65536 = {(self.index(new) - event - 1) & _MASK}, "
-                f"{'less' if wanted else 'not less'} than {(new - old) & _MASK}"
-            )
+            wanted, why = self.event_passed(self.at("avail_event"), old, new)
         else:
             flags = self.value(self.at("used_flags"))
-            wanted = not flags & NO_NOTIFY
-            why = f"used.flags is {flags}"
-        if bool(value) == wanted:
-            return
-        if wanted:
-            self.wrong(
-                f"kick_needed() says no, but the device asked for a kick: {why}",
-                would="The device sleeps and is never told: the buffer waits for ever.",
-                section="2.7.10.1",
-                line=line,
-            )
-        self.wrong(
-            f"kick_needed() says yes, but the device asked for none: {why}",
-            would="The device can bear it (2.7.10.2); it costs an exit that nobody wanted. The driver "
-            "SHOULD NOT.",
-            section="2.7.10.1",
-            line=line,
-        )
+            wanted, why = not flags & NO_NOTIFY, f"used.flags is {flags}"
+        self.decision(value, wanted, why, line, _KICK)

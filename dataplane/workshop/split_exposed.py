@@ -7,53 +7,35 @@ from typing import NoReturn
 
 from dataplane.places import Place
 from dataplane.records import Owner
-from dataplane.workshop.judge import Access, Buffer, DriverJudge, pieces_words, plural
+from dataplane.workshop.judge import Access, Buffer, DriverJudge, plural
 from dataplane.workshop.ring import NEXT, WRITE, Piece
+from dataplane.workshop.split_index import MASK, SplitJudge
 
-_MASK = 0xFFFF
 _DESC = ("addr", "len", "flags", "next")
 
 
 @dataclass
-class SplitDriverExposure(DriverJudge):
+class SplitDriverExposure(DriverJudge, SplitJudge):
     """The account of a driver half, and what a store to avail.idx exposes. Counts are of buffers."""
 
     told: int = 0  #: used count that the driver has loaded
-    waiting: list[Buffer] = field(default_factory=list)  #: added and not exposed
-    out: dict[int, Buffer] = field(default_factory=dict)  #: exposed and not told to be used, by head
-    back: list[Buffer | None] = field(default_factory=list)  #: told and not collected; None: a lie
     told_at: list[int] = field(default_factory=list)  #: access that told of each of those
     idx_at: int = 0  #: access that last moved avail.idx
-    decided: int = 0  #: published count at the last decision about a kick
-    adding: Buffer | None = None
     loads: set[str] = field(default_factory=set)  #: of this call
     idx_loaded: bool = False
 
     # what it knows
-
-    def index(self, count: int) -> int:
-        return (self.start + count) & _MASK
-
-    def entry(self, count: int) -> int:
-        """The entry of the available or used ring for buffer `count`."""
-        return self.index(count) % self.size
 
     @property
     def owned(self) -> dict[int, Buffer]:
         """Descriptors that the device owns."""
         return {slot: buffer for buffer in self.out.values() for slot in buffer.slots}
 
-    @property
-    def room(self) -> int:
-        """Descriptors that a driver with a sound free list has left."""
-        held = sum(len(b.pieces) for b in (*self.out.values(), *self.waiting))
-        return self.size - held - sum(len(b.pieces) for b in self.back if b)
-
-    # loads
+    # the index
 
     def _storing_idx(self, value: int) -> None:
         before = self.index(self.published)
-        moved = (value - before) & _MASK
+        moved = (value - before) & MASK
         if moved == 0:
             return
         if moved > len(self.waiting):
@@ -65,7 +47,11 @@ class SplitDriverExposure(DriverJudge):
                 f"avail.idx moves in {self.during}: in this workshop publish() makes buffers available, so "
                 "that a batch costs one store"
             )
-        self._ordered(moved, value)
+        fields = []
+        for i, buffer in enumerate(self.waiting[:moved]):
+            fields.append(self.at("avail_ring", self.entry(self.published + i)))
+            fields += [self.at("desc", slot, name) for slot in buffer.slots for name in _DESC]
+        self.ordered(fields, min(b.since for b in self.waiting[:moved]), value)
         for i, buffer in enumerate(self.waiting[:moved]):
             self.out[buffer.id] = buffer
             buffer.position, buffer.owner = self.published + i, Owner.AVAILABLE
@@ -76,32 +62,28 @@ class SplitDriverExposure(DriverJudge):
 
     def _bad_index(self, value: int, before: int, moved: int) -> NoReturn:
         count = len(self.waiting)
-        right = (before + count) & _MASK
+        right = (before + count) & MASK
         if value == right % self.size and value != right:
             self.wrong(
                 f"avail.idx goes from {before} to {value}: it runs free from 0 to 65535 and must be {right} "
                 f"now; only the entry is taken modulo the queue size {self.size}",
-                would=self._would_index(value),
+                would=self.would_index(value),
                 section="2.7.6.1",
             )
         if moved >= 1 << 15:
             self.wrong(
                 f"avail.idx goes back from {before} to {value}; it must never decrease (65535 is followed "
                 "by 0)",
-                would=self._would_index(value),
+                would=self.would_index(value),
                 section="2.7.6.1",
             )
         added = f"{plural(count, 'buffer')} {'was' if count == 1 else 'were'} added since"
         self.wrong(
             f"avail.idx goes from {before} to {value}, but {added if count else 'nothing was added since'}: "
             f"it must {f'be {right}' if count else 'stay'}",
-            would=self._would_index(value),
+            would=self.would_index(value),
             section="2.7.13.3",
         )
-
-    def _would_index(self, value: int) -> str:
-        self.put(self.at("avail_idx"), value)
-        return self.would()
 
     def _exposed(self, buffer: Buffer, count: int, value: int) -> None:
         """The entry and the chain of one buffer that avail.idx = value makes available."""
@@ -119,7 +101,7 @@ class SplitDriverExposure(DriverJudge):
             line = self.accesses[wrote - 1]
             self.wrong(
                 f"{entry.text} = {head}, but add() said that the head of this buffer is {buffer.id}",
-                would=self._would_index(value),
+                would=self.would_index(value),
                 section="2.7.13.2",
                 access=line.number,
             )
@@ -128,14 +110,14 @@ class SplitDriverExposure(DriverJudge):
             self.wrong(
                 f"head {buffer.id} is put into {elsewhere.where}; avail.idx is {self.index(count)} for it, "
                 f"and {self.index(count)} mod {self.size} is {entry.index}",
-                would=self._would_index(value),
+                would=self.would_index(value),
                 section="2.7.13.2",
                 access=elsewhere.number,
             )
         self.wrong(
             f"avail.idx goes to {value} while {entry.text} has not been written for {name}: it still holds "
             f"{head}",
-            would=self._would_index(value),
+            would=self.would_index(value),
             section="2.7.13.2",
         )
 
@@ -162,14 +144,14 @@ class SplitDriverExposure(DriverJudge):
                 self.wrong(
                     f"descriptor {slot} is part of the chain of head {head}, and of another buffer that is "
                     "on its way",
-                    would=self._would_index(value),
+                    would=self.would_index(value),
                     section="2.7.13.1",
                     access=self._blame_next(slots, buffer),
                 )
             if slot in slots:
                 self.wrong(
                     f"the chain of head {head} comes back to descriptor {slot}: a loop",
-                    would=self._would_index(value),
+                    would=self.would_index(value),
                     section="2.7.5.2",
                     access=self._blame_next(slots, buffer),
                 )
@@ -239,7 +221,7 @@ class SplitDriverExposure(DriverJudge):
                 "is taken for two pieces"
             )
         section = "2.7.5.3.1" if "INDIRECT" in words else "2.7.5"
-        self.wrong(text, would=self._would_index(value), section=section, access=wrote or None)
+        self.wrong(text, would=self.would_index(value), section=section, access=wrote or None)
 
     def _stored_before(self, at: Place, number: int, since: int) -> Access | None:
         """An earlier store of another value to the same field."""
@@ -248,37 +230,3 @@ class SplitDriverExposure(DriverJudge):
             if access.what == "store" and access.address == last.address and access.value != last.value:
                 return access
         return None
-
-    def _ordered(self, moved: int, value: int) -> None:
-        fields = []
-        for i, buffer in enumerate(self.waiting[:moved]):
-            fields.append(self.at("avail_ring", self.entry(self.published + i)))
-            fields += [self.at("desc", slot, name) for slot in buffer.slots for name in _DESC]
-        late = self.unordered(fields, min(b.since for b in self.waiting[:moved]))
-        if not late:
-            return
-        names = ", ".join(dict.fromkeys(a.where for a in late))
-        number = self.number
-        self.undo(late)
-        self.wrong(
-            f"no barrier between the store to {names} (line {late[-1].line}) and this one to avail.idx",
-            would=f"The device may see avail.idx = {value} while {late[0].where} is still {late[0].before}. "
-            f"{self._would_index(value)}",
-            section="2.7.13.3.1",
-            access=number,
-        )
-
-    # calls
-
-    # what the device makes of it
-
-    def would(self) -> str:
-        """Our device takes one buffer from memory as it stands; what it got, in words."""
-        taken = self.ring.next()
-        if taken is None:
-            reason = self.ring.snapshot().queue(0).device
-            if reason is not None and reason.broken:
-                return f"Our device, asked now, gives the queue up: {reason.broken.name}."
-            return "Our device, asked now, sees no buffer."
-        pieces = pieces_words([Piece(p.address, p.length, p.writable) for p in taken.pieces])
-        return f"Our device, asked now, takes head {taken.head}: {pieces or 'nothing'}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -313,62 +313,49 @@ def device_event_index(bench: DeviceBench) -> None:
             bench.collect()
 
 
-def driver_head(bench: DeviceBench) -> None:
-    judge = bench.judge
-    bench.add(64)
+def _driver_lies(
+    bench: DeviceBench,
+    lengths: tuple[int, ...],
+    lies: Mapping[tuple[str, int, str], int],
+    told: str,
+    wrong: tuple[str, str, str],
+) -> None:
+    """A buffer is published, and then the driver writes what it must not: next() has to find it."""
+    bench.add(*lengths)
     bench.publish()
-    judge.put_theirs(judge.at("avail_ring", 0), 9)
-    judge.lies(
-        "avail.ring[0] is 9, and the table has 4 descriptors",
-        "A device that believes it reads behind the end of the table and takes whatever stands there for "
-        "an address.",
-        "2.7.6",
-    )
-    bench.said("ours", "a driver that lies: avail.ring[0] is 9", 0)
+    for where, value in lies.items():
+        bench.judge.put_theirs(bench.judge.at(*where), value)
+    bench.judge.lies(*wrong)
+    bench.said("ours", f"a driver that lies: {told}", 0)
     bench.next()
+
+
+def driver_head(bench: DeviceBench) -> None:
+    what = "avail.ring[0] is 9, and the table has 4 descriptors"
+    would = (
+        "A device that believes it reads behind the end of the table and takes whatever stands there for "
+        "an address."
+    )
+    _driver_lies(bench, (64,), {("avail_ring", 0, ""): 9}, "avail.ring[0] is 9", (what, would, "2.7.6"))
 
 
 def driver_loop(bench: DeviceBench) -> None:
-    judge = bench.judge
-    bench.add(10, 11, 12)
-    bench.publish()
-    judge.put_theirs(judge.at("desc", 2, "flags"), 1)
-    judge.put_theirs(judge.at("desc", 2, "next"), 0)
-    judge.lies(
-        "the chain 0, 1, 2 leads back to 0: a loop, longer than the queue",
-        "A device that follows it never comes back.",
-        "2.7.5.2",
-    )
-    bench.said("ours", "a driver that lies: the chain leads back to its head", 0)
-    bench.next()
+    what = "the chain 0, 1, 2 leads back to 0: a loop, longer than the queue"
+    would = "A device that follows it never comes back."
+    lies = {("desc", 2, "flags"): 1, ("desc", 2, "next"): 0}
+    _driver_lies(bench, (10, 11, 12), lies, "the chain leads back to its head", (what, would, "2.7.5.2"))
 
 
 def driver_next(bench: DeviceBench) -> None:
-    judge = bench.judge
-    bench.add(10, 11)
-    bench.publish()
-    judge.put_theirs(judge.at("desc", 0, "next"), 7)
-    judge.lies(
-        "desc[0].next is 7, and the table has 4 descriptors",
-        "A device that believes it reads behind the end of the table.",
-        "2.7.5",
-    )
-    bench.said("ours", "a driver that lies: desc[0].next is 7", 0)
-    bench.next()
+    what = "desc[0].next is 7, and the table has 4 descriptors"
+    would = "A device that believes it reads behind the end of the table."
+    _driver_lies(bench, (10, 11), {("desc", 0, "next"): 7}, "desc[0].next is 7", (what, would, "2.7.5"))
 
 
 def driver_jump(bench: DeviceBench) -> None:
-    judge = bench.judge
-    bench.add(64)
-    bench.publish()
-    judge.put_theirs(judge.at("avail_idx"), 40)
-    judge.lies(
-        "avail.idx is 40 after 0: more buffers than the queue has descriptors",
-        "A device that believes it takes the same heads again and again.",
-        "2.7.6",
-    )
-    bench.said("ours", "a driver that lies: avail.idx is 40", 0)
-    bench.next()
+    what = "avail.idx is 40 after 0: more buffers than the queue has descriptors"
+    would = "A device that believes it takes the same heads again and again."
+    _driver_lies(bench, (64,), {("avail_idx", 0, ""): 40}, "avail.idx is 40", (what, would, "2.7.6"))
 
 
 def driver_changes(bench: DeviceBench) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from inspector import lesson as lessons
 from inspector import remembered
 from inspector.cli import FAILED, OK, USAGE, complain, has_terminal
-from inspector.lesson import Lesson, LessonError
+from inspector.learning import lesson as lessons
+from inspector.learning.lesson import Lesson, LessonError
 from inspector.remembered import Progress, Remembered
 
 
@@ -74,7 +74,7 @@ def _judge(options: argparse.Namespace, asked: Lesson | None) -> int:
 
 def _show(asked: Lesson | None) -> int:
     from inspector.app import run
-    from inspector.course import open_pair
+    from inspector.learning.bench import open_pair
 
     first = asked or lessons.shelf()[0]
     moving = open_pair(first.settings[""], first.queue)

@@ -34,7 +34,10 @@ def play(options: argparse.Namespace) -> int:
             return _as_text(played)
         from inspector.screens.playing import run
 
-        return run(played)
+        code = run(played)
+        if played.failed:
+            complain(played.outcomes[-1].failure)
+        return code
 
 
 def _as_text(played: Played) -> int:

@@ -7,7 +7,7 @@ that pair is the app's source, so that every screen shows it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
@@ -19,13 +19,21 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from dataplane.source import RingSource
-from inspector import lesson as lessons
-from inspector.course import Course, Said
-from inspector.lesson import PANES, Lesson, LessonError
+from inspector.learning import lesson as lessons
+from inspector.learning.course import Course, Said
+from inspector.learning.lesson import PANES, Lesson, LessonError
 from inspector.remembered import Progress
 from inspector.sanitise import one_line
-from inspector.screens.lessonlist import LessonList
-from inspector.screens.lessonrows import RING_LEAST, TITLED_AT, Framed, looked_at, opened_tables, rows_of
+from inspector.screens.lessonlist import LessonList, next_lesson
+from inspector.screens.lessonrows import (
+    RING_LEAST,
+    TITLED_AT,
+    Framed,
+    looked_at,
+    needed,
+    opened_tables,
+    rows_of,
+)
 from inspector.tick import Selection, Tick
 from inspector.widgets.answer import Answer, Table
 from inspector.widgets.areas import Areas
@@ -264,8 +272,7 @@ class LessonScreen(Screen[None]):
         table.opened[course.bench.shape.index] = opened_tables(course)
         self.fit_panes()
         if asked and question is not None:
-            seen = question.asked != "slot" or self.query_one("#frame-table").display
-            answer.placeholder = _PROMPTS[question.asked if seen else "number"]
+            answer.prompt(question.asked, self.query_one("#frame-table").display)
         self._show_panes(course.tick)
 
     def _show_panes(self, tick: Tick) -> None:
@@ -299,8 +306,8 @@ class LessonScreen(Screen[None]):
         if self._stacked:
             extra = 1 + self.query_one(Answer).has_class("-asked")
             tight, airy = self.query_one(Prose).needed(width)
-            most = height - RING_LEAST
-            rows = min((airy if airy + extra <= most else tight) + extra, most)
+            most = height - needed(course, self._turned, width)
+            rows = min((airy if airy + extra <= most else tight) + extra, height - RING_LEAST)
             left.styles.width, left.styles.height = "1fr", rows
             space = (width, height - rows)
         else:
@@ -311,10 +318,8 @@ class LessonScreen(Screen[None]):
         self._place(course, *space)
 
     def _place(self, course: Course, width: int, height: int) -> None:
-        queue = course.tick.snapshot.queue(course.bench.shape.index)
         looked = looked_at(course, self._turned)
-        opened = sum(self.query_one(Table).opened.get(queue.index, {}).values())
-        given, round_ = rows_of(queue, looked, course.introduced, opened, width, height)
+        given, round_ = rows_of(course, looked, width, height)
         for name in PANES:
             frame = self.query_one(f"#frame-{name}")
             frame.display = name in given
@@ -440,16 +445,3 @@ class LessonScreen(Screen[None]):
     @on(Descriptors.Said)
     def _said(self, message: Descriptors.Said) -> None:
         self.ringscope.tell(message.text)
-
-
-_PROMPTS = {
-    "number": "a number, then enter",
-    "choice": "a letter, then enter",
-    "slot": "a slot: ↑ ↓ in the table, or its number",
-}
-
-
-def next_lesson(progress: Mapping[str, Progress]) -> Lesson:
-    """The first lesson that is not done."""
-    shelf = lessons.shelf()
-    return next((one for one in shelf if not progress.get(one.name, Progress()).done), shelf[0])

@@ -12,8 +12,8 @@ from textual.containers import Container
 from textual.screen import ModalScreen
 from textual.strip import Strip
 
-from inspector import lesson as lessons
-from inspector.lesson import Lesson
+from inspector.learning import lesson as lessons
+from inspector.learning.lesson import Lesson
 from inspector.remembered import Progress
 from inspector.sanitise import clean
 from inspector.widgets.filling import parts
@@ -27,6 +27,12 @@ def state(lesson: Lesson, progress: Progress | None) -> tuple[str, str]:
     if progress.done:
         return "✓", "done"
     return "▸", f"page {progress.page + 1} of {len(lesson.pages)}"
+
+
+def next_lesson(progress: Mapping[str, Progress]) -> Lesson:
+    """The first lesson that is not done."""
+    shelf = lessons.shelf()
+    return next((one for one in shelf if not progress.get(one.name, Progress()).done), shelf[0])
 
 
 class Shelf(ScrollPane):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from textual.containers import Container
 
-from dataplane.snapshot import AnyQueue, PackedQueue
-from inspector.course import Course
+from dataplane.snapshot import PackedQueue
+from inspector.learning.course import Course
 from inspector.widgets.areas import SIDE_BY_SIDE
 
 RING_LEAST = 6  #: rows that the ring has in any case
@@ -73,20 +73,14 @@ def opened_tables(course: Course) -> dict[int, int]:
     return {slot: len(tables[slot]) for slot in sorted(slots) if slot in tables}
 
 
-def rows_of(
-    queue: AnyQueue, looked: list[str], introduced: frozenset[str], opened: int, width: int, height: int
-) -> tuple[dict[str, int], bool]:
-    """Rows for each pane that has room, and whether the ring is drawn round.
-
-    `opened` counts the lines of indirect tables that are open. Notifications stand there once the lesson has
-    spoken of them.
-    """
-    packed, tall = isinstance(queue, PackedQueue), height >= _TALL
-    lines = min(queue.size + opened, 16)
+def _wishes(course: Course, looked: list[str], width: int, tall: bool) -> dict[str, Wish]:
+    queue = course.tick.snapshot.queue(course.bench.shape.index)
+    packed = isinstance(queue, PackedQueue)
+    lines = min(queue.size + sum(opened_tables(course).values()), 16)
     times = 1 if width >= SIDE_BY_SIDE else 2
     entries = min(queue.size, 4 if "areas" in looked else 0)
     least = 6 if packed else 5 + bool(entries) + entries
-    wishes = {
+    return {
         "table": Wish("table", 2 + (lines if tall else min(lines, 5)), 2 + lines),
         "flow": Wish("flow", 3, 3 + (tall and width >= _FLOW_TITLED_AT)),
         "areas": Wish("areas", least * times, (8 if packed else 6 + min(queue.size, 8)) * times),
@@ -94,8 +88,23 @@ def rows_of(
         "notifications": Wish("notifications", 2, 5 if tall else 2),
         "queues": Wish("queues", 3, 4 if tall else 3),
     }
+
+
+def needed(course: Course, turned: str | None, width: int) -> int:
+    """Rows without which a pane that the page speaks of would not be whole, at least `RING_LEAST`."""
+    looked = looked_at(course, turned)
+    wishes = _wishes(course, looked, width, False)
+    return max(sum(wishes[name].least for name in looked), RING_LEAST)
+
+
+def rows_of(course: Course, looked: list[str], width: int, height: int) -> tuple[dict[str, int], bool]:
+    """Rows for each pane that has room, and whether the ring is drawn round.
+
+    Notifications stand there once the lesson has spoken of them.
+    """
+    wishes = _wishes(course, looked, width, height >= _TALL)
     order = [*dict.fromkeys([*looked, "table", "flow", "areas", "wheel"])]
-    if "notifications" in introduced and "notifications" not in order:
+    if "notifications" in course.introduced and "notifications" not in order:
         order.append("notifications")
     if height >= 50:
         order.append("queues")

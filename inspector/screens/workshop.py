@@ -25,7 +25,7 @@ from dataplane.snapshot import Snapshot
 from dataplane.source import START, Events
 from dataplane.workshop import picture
 from dataplane.workshop.judging import HALVES, Result, run
-from inspector import workbook
+from inspector.learning import workbook
 from inspector.screens.sheet import Sheet
 from inspector.tick import Tick
 from inspector.widgets.areas import Areas

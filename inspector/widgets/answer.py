@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
+from inspector.learning.lesson import Asked
 from inspector.widgets.keys import key
 from inspector.widgets.table import Descriptors
 
@@ -30,6 +31,16 @@ class Answer(Input):
         key("lesson.answer_up", "up", "screen.slot(-1)", "slot up", "Choose the slot above in the table"),
         key("lesson.answer_down", "down", "screen.slot(1)", "slot down", "Choose the slot below"),
     ]
+
+    def prompt(self, asked: Asked, table: bool) -> None:
+        """Say what is to be typed; `table`: the slots are in sight."""
+        self.placeholder = {
+            "number": "a number, then enter",
+            "choice": "a letter, then enter",
+            "slot": "a slot: ↑ ↓ in the table, or its number"
+            if table
+            else "the number of a slot, then enter",
+        }[asked]
 
     async def action_erase(self) -> None:
         if self.value:

@@ -8,14 +8,14 @@ from textual.binding import BindingType
 from textual.strip import Strip
 
 from dataplane.records import Side
-from inspector.lesson import Part
-from inspector.prose import lay
+from inspector.learning.lesson import Part
+from inspector.learning.prose import lay
 from inspector.sanitise import clean
 from inspector.widgets.keys import key
 from inspector.widgets.pane import Ink, Inked, Pane, Piece, line, merged
 
 if TYPE_CHECKING:
-    from inspector.course import Course, Shown
+    from inspector.learning.course import Course, Shown
 
 _LETTERS = "abcdefgh"
 

@@ -84,6 +84,15 @@ def test_a_queue_that_is_not_in_use() -> None:
     assert "do[3].send: tx1 is not in use: its pair is not among the 1 in use" in last.failure
 
 
+def test_a_pair_that_was_let_go_in_between_is_brought_to_rest() -> None:
+    """On the screens `z` lets it go; the next step of the script goes on all the same."""
+    with load(do("send = 'udp 64'", "until = 'quiet'\nexpect = 'tx0.collected == 1'")).open() as played:
+        played.step()
+        played.pair.run()
+        last = played.step()
+        assert (last.failure, played.pair.frozen) == ("", True)
+
+
 def test_a_failure_ends_it() -> None:
     played, last = play(do("expect = ['tx0.used == 0', 'tx0.used == 1', 'rx0.used == 1']", "say = 'never'"))
     assert [one.holds for one in last.results] == [True, False, False]

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from textual.pilot import Pilot
 
 from dataplane.pair import Pair
-from inspector import lesson as lessons
-from inspector import ringfacts
 from inspector.app import RingscopeApp
-from inspector.course import Course
-from inspector.lesson import Lesson
+from inspector.learning import lesson as lessons
+from inspector.learning import ringfacts
+from inspector.learning.course import Course
+from inspector.learning.lesson import Lesson
 from inspector.screens.lesson import LessonScreen
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from dataplane.records import Kind, Side
 from dataplane.source import START
-from inspector import lesson as lessons
-from inspector import ringfacts, verbs
-from inspector.course import Course, number
-from inspector.lesson import LessonError, parse
-from inspector.marks import marks_of
-from inspector.ringfacts import FactError, evaluate, written
+from inspector.learning import lesson as lessons
+from inspector.learning import ringfacts, verbs
+from inspector.learning.course import Course, number
+from inspector.learning.lesson import LessonError, parse
+from inspector.learning.marks import marks_of
+from inspector.learning.ringfacts import FactError, evaluate, written
 
 HEAD = '+++\ntitle = "T"\nabout = "A"\nqueue = "tx0"\nstart = ["settle"]\n[pair]\nqueue_size = 4\n+++\n'
 
@@ -192,7 +192,7 @@ def test_without_its_barrier_the_device_really_sends_the_wrong_frame() -> None:
         stores = course.pair.events(START).rows
         stores = stores[(stores["kind"] == Kind.STORE) & (stores["side"] == Side.DRIVER)]
         shape = course.bench.shape
-        entry, index = shape.driver_area + 4 + 2, shape.driver_area + 2
+        entry, index = shape.driver_addr + 4 + 2, shape.driver_addr + 2
         late = [int(place) for place in stores["place"] if int(place) in (entry, index)]
         assert late[-2:] == [index, entry]
         to_page(course, "Side by side")
@@ -359,7 +359,7 @@ def test_what_is_no_verb_is_refused(text: str) -> None:
 def test_verbs_are_understood() -> None:
     one, two, three = verbs.parse_verbs("driver 2 stores; send 60 x3; fault lose_kick driver on tx0 after 1")
     assert one.sides == {Side.DRIVER} and one.items[0].count == 2
-    assert (two.length, two.count, two.sides) == (60, 3, {Side.DRIVER})
+    assert (two.length, two.count) == (60, 3) and two.sides == {Side.DRIVER}
     assert three.fault is not None and three.fault.after == 1 and three.queue == "tx0"
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import pytest
 
 from dataplane.pair import Pair
-from inspector import lesson as lessons
 from inspector import remembered
 from inspector.app import RingscopeApp
 from inspector.cli import main, parser
 from inspector.commands.learning import learn
-from inspector.course import Course
-from inspector.lesson import Lesson
+from inspector.learning import lesson as lessons
+from inspector.learning.course import Course
+from inspector.learning.lesson import Lesson
 from inspector.remembered import Progress
+from inspector.screens.lesson import LessonScreen
 from inspector.screens.lessonlist import LessonList
 from inspector.screens.lessonrows import RING_LEAST
 from inspector.widgets.answer import Answer, Table
@@ -30,6 +31,20 @@ def whole(prose: Prose, course: Course) -> None:
     assert tight <= prose.size.height, f"{where} has {tight} rows for {prose.size.height}"
 
 
+def out_of_sight(screen: LessonScreen, course: Course) -> list[str]:
+    """What a step lit up and does not show: its pane, or the row, has no room."""
+    if course.part.part.kind != "step":
+        return []
+    told = []
+    for wanted, area in (("table", {"desc", "tables"}), ("areas", {"avail_ring", "used_ring"})):
+        rows = {row for name, row, _ in course.marks if name in area}
+        frame = screen.query_one(f"#frame-{wanted}")
+        least = 2 + (5 if wanted == "areas" else 0) + len(rows)
+        if rows and (not frame.display or frame.size.height < least):
+            told.append(f"line {course.part.part.line}: {wanted} has {frame.size.height} rows, not {least}")
+    return told
+
+
 @pytest.mark.parametrize("lesson", SHELF, ids=NAMES)
 async def test_every_lesson_is_followed_to_its_end_by_keys(lesson: Lesson) -> None:
     with Pair(frozen=True) as pair:
@@ -39,9 +54,11 @@ async def test_every_lesson_is_followed_to_its_end_by_keys(lesson: Lesson) -> No
             screen = await opened(app, pilot)
             prose = screen.query_one(Prose)
             cut: list[str] = []
+            hidden: list[str] = []
 
             def look(course: Course) -> None:
                 assert course.failed == ()
+                hidden.extend(out_of_sight(screen, course))
                 assert screen.query_one("#right").size.height >= RING_LEAST
                 try:
                     whole(prose, course)
@@ -50,6 +67,7 @@ async def test_every_lesson_is_followed_to_its_end_by_keys(lesson: Lesson) -> No
 
             await follow(screen, pilot, look)
             assert not cut, "\n".join(dict.fromkeys(cut))
+            assert not hidden, "\n".join(dict.fromkeys(hidden))
             assert following(screen).at == len(lesson.pages) - 1
     assert remembered.load().lessons[lesson.name].done
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from dataplane.scenario import Played, load
+from inspector.commands import playing
 from inspector.commands.playing import DOORS
 from inspector.screens.playing import PlayingApp, ScriptLines
 from inspector.widgets.step import StepPanel
@@ -77,6 +79,21 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_without_a_terminal() -> None:
     done = ringscope("play", "tests/scenarios/chain.toml")
     assert done.returncode == 2 and "ringscope play --check" in done.stderr
+
+
+def test_a_failure_on_the_screens_is_told_when_they_are_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("[pair]\n[[do]]\nexpect = 'tx0.used == 1'\n")
+
+    def shown(script: Played) -> int:
+        script.step()
+        return 1
+
+    monkeypatch.setattr("inspector.screens.playing.run", shown)
+    assert playing.play(Namespace(file=str(file), check=False)) == 1
+    assert capsys.readouterr().err.startswith(f"ringscope: {file}:3: do[1].expect: expected tx0.used == 1")
 
 
 def test_as_json() -> None:

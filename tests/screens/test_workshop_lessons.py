@@ -6,8 +6,8 @@ from dataplane.pair import Pair
 from dataplane.records import Side
 from dataplane.source import START
 from dataplane.workshop.judging import HALVES
-from inspector import lesson as lessons
-from inspector.course import Course
+from inspector.learning import lesson as lessons
+from inspector.learning.course import Course
 from inspector.screens.lesson import LessonScreen
 from inspector.screens.workshop import WorkshopScreen
 from tests.screens.at_lessons import app_for, following, opened

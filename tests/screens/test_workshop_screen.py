@@ -15,10 +15,10 @@ from textual.pilot import Pilot
 from dataplane.pair import Pair
 from dataplane.workshop import judging
 from dataplane.workshop.judging import HALVES, Report
-from inspector import workbook
 from inspector.app import RingscopeApp
 from inspector.chrome import keys_of
 from inspector.commands.judging import judge_file
+from inspector.learning import workbook
 from inspector.screens.workshop import WorkshopScreen
 from inspector.widgets.verdict import Steps, Verdict
 

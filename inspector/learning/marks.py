@@ -12,8 +12,8 @@ from typing import Any
 from dataplane.keyframe import QueueShape
 from dataplane.places import covered
 from dataplane.snapshot import Array
-from inspector import ringfacts
-from inspector.ringfacts import FactError
+from inspector.learning import ringfacts
+from inspector.learning.ringfacts import FactError
 
 Mark = tuple[str, int, str]
 

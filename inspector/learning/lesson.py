@@ -28,8 +28,8 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from inspector import ringfacts
-from inspector.verbs import Verb, parse_verbs
+from inspector.learning import ringfacts
+from inspector.learning.verbs import Verb, parse_verbs
 
 PartKind = Literal["opening", "step", "question", "free", "workshop"]
 Asked = Literal["number", "choice", "slot"]
