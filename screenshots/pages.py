@@ -29,10 +29,10 @@ _PAGES = {
     "wrap-counters": ("The second lap", 3),
     "mergeable-buffers": ("Two used entries for one frame", 4),
     "in-order": ("One entry for all", 4),
-    "memory-barriers": ("The wrong frame", 3),
+    "memory-barriers": ("Side by side", 2),
     "fixed-mapping": ("Nothing changes but the index", 3),
     "a-lost-kick": ("Was it wanted?", 2),
-    "write-a-driver": ("What yours gets", 2),
+    "write-a-driver": ("Two calculations", 2),
     "write-a-device": ("Where a chain must end", 2),
 }
 _SIZE = (100, 30)
