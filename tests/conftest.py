@@ -34,3 +34,36 @@ def stale(root: Path) -> str:
 def pytest_configure() -> None:
     if why := stale(ROOT):
         raise pytest.UsageError(why)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """On several processors: what shares network namespaces, captures or a build stays together."""
+    for item in items:
+        for folder in ("interop", "native"):
+            if f"tests/{folder}/" in item.nodeid:
+                item.add_marker(pytest.mark.xdist_group(folder))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The numbers that tests tell, from whichever process they ran in."""
+    lines: list[str] = []
+    rings = [0, 0, 0]
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if getattr(report, "when", None) != "teardown":
+                continue
+            for name, value in report.user_properties:
+                if name == "told":
+                    lines.append(value)
+                elif name == "rings":
+                    rings = [a + b for a, b in zip(rings, value, strict=True)]
+    if rings[0]:
+        sequences, operations, hostile = rings
+        lines.append(
+            f"rings: {sequences} sequences, {operations} operations equal in engine and model; "
+            f"{hostile} of the sequences hostile"
+        )
+    if lines:
+        terminalreporter.section("numbers run")
+    for line in sorted(lines):
+        terminalreporter.write_line(line)

@@ -1,4 +1,4 @@
-"""What the ring tests share: a tally of the sequences played, printed at the end."""
+"""What the ring tests share: twins, devices played by hand, and a tally of the sequences played."""
 
 from __future__ import annotations
 
@@ -20,9 +20,6 @@ class Tally:
         self.sequences += 1
         self.operations += operations
         self.hostile += hostile
-
-
-_KEY = pytest.StashKey[Tally]()
 
 
 @pytest.fixture
@@ -48,15 +45,9 @@ def net() -> Iterator[type[Net]]:
         each.close()
 
 
-@pytest.fixture(scope="session")
-def tally(pytestconfig: pytest.Config) -> Tally:
-    return pytestconfig.stash.setdefault(_KEY, Tally())
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    tally = config.stash.get(_KEY, None)
-    if tally:
-        terminalreporter.write_line(
-            f"rings: {tally.sequences} sequences, {tally.operations} operations equal in engine and model; "
-            f"{tally.hostile} of the sequences hostile"
-        )
+@pytest.fixture
+def tally(request: pytest.FixtureRequest) -> Iterator[Tally]:
+    """What a test compared; the sum is printed after the tests."""
+    mine = Tally()
+    yield mine
+    request.node.user_properties.append(("rings", (mine.sequences, mine.operations, mine.hostile)))
