@@ -123,7 +123,8 @@ class Posed:
         frames = self.pair.frames(since)
         rows = frames.rows.copy()
         origins = zip(rows["queue"].tolist(), rows["position"].tolist(), strict=True)
-        rows["time"] = [self._handled[origin] for origin in origins]
+        newest = int(self.clock.times(np.array([self.pair.snapshot(()).number]))[0])
+        rows["time"] = [self._handled.get(origin, newest) for origin in origins]  # its event may be lost
         return replace(frames, rows=rows)
 
     def keyframe(self, after: int = 0) -> Keyframe | None:

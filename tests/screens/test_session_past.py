@@ -186,8 +186,9 @@ def test_the_newest_frame_of_a_moment(staged: Staged) -> None:
     assert session.cursor_frame is None
     rows = session.frames.rows(1, session.frames.last + 1)
     for number in (rows["number"][3], rows["number"][9]):
-        time = int(rows["time"][int(number) - 1])
-        session.visit((time - EPOCH) // PACE)
+        event = (int(rows["time"][int(number) - 1]) - EPOCH) // PACE
+        time = session.history.time_of(event)
+        session.visit(event)
         newest = session.cursor_frame
         assert newest is not None
         assert session.frames.frame(newest).time <= time
