@@ -56,10 +56,19 @@ static void side_state(struct side_state *to, const struct side *side, const str
                               count_peek(&n->injected)};
 }
 
+/* Who loads four counts may be kept from it between two of them for a whole lap and more. A count lies at most
+ * one ring behind `published` and not behind the one that follows it: what was loaded long ago has reached that
+ * by now. */
+static uint64_t caught_up(uint64_t count, uint64_t behind) { return count > behind ? count : behind; }
+static uint64_t a_ring_behind(uint64_t published, const struct vq *q) {
+    return published > q->size ? published - q->size : 0;
+}
+
 void snapshot_driver(struct driver_state *to, struct pair *pair, struct vq *q) {
     const struct driver_half *d = &q->drv;
     to->collected = count_get(&d->collected); /* first what follows: never more collected than published */
     to->published = count_get(&d->published);
+    to->collected = caught_up(to->collected, a_ring_behind(to->published, q));
     to->added = count_peek(&d->added) - to->published;
     if (to->added > q->size) to->added = 0; /* published moved on between the two loads */
     to->avail_idx = peek16(&d->avail_idx);
@@ -185,7 +194,6 @@ static void classify_descriptors(struct rows *r, struct vq *q, const struct queu
         mark_flights(r, q, h);
         return;
     }
-    if (to - from > q->size) from = to - q->size;
     if (middle < from) middle = from;
     mark_range(r, q, h, place, middle, to, completed);
     mark_range(r, q, h, place, from, middle, completed);
@@ -296,6 +304,9 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->used_after = count_get(&q->dev.used);
     h->seen_after = count_get(&q->dev.seen);
     h->published_after = count_get(&q->drv.published);
+    h->collected_after = caught_up(h->collected_after, a_ring_behind(h->published_after, q));
+    h->used_after = caught_up(h->used_after, h->collected_after);
+    h->seen_after = caught_up(h->seen_after, h->used_after);
     h->exact = exact;
     areas(h, q);
     snapshot_driver(&h->driver, pair, q);

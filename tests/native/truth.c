@@ -362,6 +362,15 @@ static void run_one(struct run *r, uint64_t snapshots, bool tell, struct score *
             sched_yield();
             continue;
         }
+        const struct queue_header *h = v.h;
+        CHECK(h->collected_after <= h->used_after && h->used_after <= h->seen_after &&
+                  h->seen_after <= h->published_after &&
+                  h->published_after - h->collected_after <= r->setup.size &&
+                  h->driver.in_flight <= r->setup.size,
+              "%s: counts that cannot be: %llu %llu %llu %llu, %llu in flight", setup_name(&r->setup),
+              (unsigned long long)h->published_after, (unsigned long long)h->seen_after,
+              (unsigned long long)h->used_after, (unsigned long long)h->collected_after,
+              (unsigned long long)h->driver.in_flight);
         s.snapshots++;
         s.moving += memcmp(&v.h->published_before, last, sizeof last) != 0;
         check_descriptors(r, &v, &s);
