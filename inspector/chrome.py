@@ -146,7 +146,7 @@ def keys_of(screen: Screen[Any]) -> list[Key]:
         binding = active.binding
         if not active.enabled or not (binding.show or (modal and binding.id)):
             continue
-        if typing and active.node is not screen.focused and not _of_dialogue(screen, binding):
+        if typing and active.node is not screen.focused and not _untyped(screen, active.node, binding):
             continue
         name = binding.group.description if binding.group else binding.description
         shown = screen.app.get_key_display(binding)
@@ -167,10 +167,11 @@ def keys_of(screen: Screen[Any]) -> list[Key]:
     return sorted(found.values(), key=rank)
 
 
-def _of_dialogue(screen: Screen[Any], binding: Binding) -> bool:
-    """Whether a key that does not type anything belongs to a dialogue."""
+def _untyped(screen: Screen[Any], node: object, binding: Binding) -> bool:
+    """Whether this is a key of the screen itself, and one that does not type anything."""
+    own = isinstance(screen, ModalScreen) or node is screen
     key = binding.key.split(",")[0]
-    return isinstance(screen, ModalScreen) and (key in _UNTYPED or key.startswith(("ctrl+", "shift+")))
+    return own and (key in _UNTYPED or key.startswith(("ctrl+", "shift+")))
 
 
 _WAY_OUT = "past.live"  #: shown before all others, and only in the past

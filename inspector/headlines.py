@@ -137,7 +137,8 @@ def facts(session: Session, tick: Tick) -> tuple[Piece, ...]:
         pieces.append((f" · {rate(asked)} asked for", "muted"))
     sample = tick.snapshot.logs.frame_sample
     of = f", one in {sample:,}" if sample > 1 else ""
-    pieces.append((f" · {count(len(session.frames))} packets kept{of}", "muted"))
+    kept = len(session.frames)
+    pieces.append((f" · {count(kept)} packet{'s' * (kept != 1)} kept{of}", "muted"))
     if tick.frames_lost:
         pieces.append((f" · {count(tick.frames_lost)} passed too fast to keep", "muted"))
     if tick.missed:

@@ -42,6 +42,10 @@ class ByHand(RingscopeApp):
         super().look_at(session)
         self.feed.start = lambda: None  # type: ignore[method-assign]
 
+    def tell(self, text: str, style: str = "text", *, forever: bool = False) -> None:
+        """What is said stays: a picture does not depend on how long it took to be taken."""
+        super().tell(text, style, forever=True)
+
 
 @dataclass(frozen=True)
 class Picture:

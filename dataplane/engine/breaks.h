@@ -55,34 +55,50 @@ size_t breaks_count(const struct pair *pair);
 /* A queue begins anew: its counts do too. */
 void breaks_queue_reset(struct pair *pair, uint32_t queue);
 
-/* door.c: after an event. Whether the pair has to stop here. */
+/* Whether breaks_event() has anything to look at. */
+static inline bool breaks_due(const struct door *door, enum event_kind kind) {
+    return door->break_reached || door->break_kinds >> kind & 1;
+}
+/* door.c: after such an event. Whether the pair has to stop here. */
 bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint16_t count, uint64_t place,
                   uint64_t old, uint64_t new);
 /* net.c: a frame that the device handles. */
 bool breaks_watch_frames(const struct pair *pair);
 void breaks_frame(struct side *device, const uint8_t *data, uint32_t length);
 
-/* The verbs, with every buffer of the event that follows. */
+/* The verbs, with the buffers of the event that follows. */
 void breaks_touch(struct vq *q, struct door *door, uint16_t head, uint32_t slots, uint32_t elements);
+void breaks_chains(struct vq *q, const struct chain *chains, uint32_t count);
+void breaks_done(struct vq *q, const struct done *done, uint32_t count);
+void breaks_singles(struct vq *q, uint32_t first, uint32_t count, uint32_t elements);
+bool breaks_in_run(const struct vq *q, uint32_t first, uint32_t count);
+
 static inline void breaks_buffer(struct vq *q, struct door *door, uint16_t head, uint32_t slots,
                                  uint32_t elements) {
     if (LIKELY(!(armed(door) & ARM_IDS))) return;
-    if (LIKELY(slots == 1 && elements <= q->longest && !(q->watched[head / 64] >> head % 64 & 1))) return;
+    if (LIKELY(slots == 1 && elements <= q->longest && !q->watched[head])) return;
     breaks_touch(q, door, head, slots, elements);
 }
-/* The same for single descriptors in a row: a burst of them is a word or two of the map. */
-static inline void breaks_run(struct vq *q, struct door *door, uint32_t first, uint32_t count,
-                              uint32_t elements) {
-    if (LIKELY(!(armed(door) & ARM_IDS))) return;
-    for (uint32_t i = 0; i < count;) {
-        uint32_t slot = (first + i) % q->size, left = 64 - slot % 64, n = count - i;
-        if (n > left) n = left;
-        if (n > q->size - slot) n = q->size - slot;
-        uint64_t mask = (n == 64 ? ~0ull : (1ull << n) - 1) << slot % 64;
-        if (UNLIKELY(elements > q->longest || q->watched[slot / 64] & mask))
-            for (uint32_t k = 0; k < n; k++) breaks_buffer(q, door, (uint16_t)(slot + k), 1, elements);
-        i += n;
+/* The driver, with single descriptors in a row. */
+static inline void breaks_run(struct vq *q, uint32_t first, uint32_t count, uint32_t elements) {
+    if (UNLIKELY(armed(q->drv.door) & ARM_IDS) &&
+        UNLIKELY(elements > q->longest || (q->watching && breaks_in_run(q, first, count))))
+        breaks_singles(q, first, count, elements);
+}
+/* The device, with what it took: whether each is one descriptor, and which slots these are. */
+static inline void breaks_taken(struct vq *q, const struct chain *chains, uint32_t count, bool singles,
+                                const uint16_t *heads) {
+    uint8_t any = !singles || q->longest == 0;
+    if (LIKELY(!(armed(q->dev.door) & ARM_IDS))) return;
+    if (!any && q->watching) {
+        for (uint32_t i = 0; heads && i < count; i++) any |= q->watched[heads[i]];
+        if (!heads) any = breaks_in_run(q, chains[0].head, count);
     }
+    if (UNLIKELY(any)) breaks_chains(q, chains, count);
+}
+/* ... and with what it completed, `marks` being those of all their ids. */
+static inline void breaks_completed(struct vq *q, const struct done *done, uint32_t count, uint8_t marks) {
+    if (UNLIKELY(marks & WATCHED) && armed(q->dev.door) & ARM_IDS) breaks_done(q, done, count);
 }
 
 #endif

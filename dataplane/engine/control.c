@@ -16,11 +16,12 @@ uint64_t pair_command(struct pair *pair, uint8_t class, uint8_t command, const u
     uint64_t ticket = 0;
     pthread_mutex_lock(&pair->command_lock);
     if (pair->command_next - pair->command_answered < COMMANDS_MAX) {
-        ticket = ++pair->command_next;
+        ticket = pair->command_next + 1;
         struct command *c = &pair->command[ticket % COMMANDS_MAX];
         c->class_command = (uint16_t)(class << 8 | command);
         c->length = (uint16_t)length;
         if (length) memcpy(c->data, data, length);
+        count_set(&pair->command_next, ticket);
     }
     pthread_mutex_unlock(&pair->command_lock);
     if (ticket) pair_wake(pair);
@@ -54,6 +55,7 @@ static void take_answer(struct pair *pair, struct vq *q) {
 
 static bool send_next(struct pair *pair, struct vq *q) {
     bool any = false;
+    if (LIKELY(pair->command_first == count_get(&pair->command_next))) return false; /* with every turn */
     struct seg segs[3];
     uint16_t out = 1;
     pthread_mutex_lock(&pair->command_lock);

@@ -125,7 +125,8 @@ void door_operation(struct door *door, enum event_kind kind, uint16_t slot, uint
         number = flush(door, true);
         write_event(door, kind, door->queue, slot, count, place, old, new, number);
     }
-    if (UNLIKELY(mask & ARM_BREAK) && breaks_event(door, kind, number, count, place, old, new))
+    if (UNLIKELY(mask & ARM_BREAK) && breaks_due(door, kind) &&
+        breaks_event(door, kind, number, count, place, old, new))
         pair_break(door->owner);
     if (armed(door) & ARM_GATE) gate_arrive(door->gate, door->side, GATE_OPERATION, false);
 }

@@ -11,7 +11,8 @@ void own_take(struct pair *pair, struct vq *q, struct own *to) {
     snapshot_device(&to->device, pair, q);
     for (uint32_t i = 0; i < q->size; i++) {
         const struct flight *f = &q->drv.flight[i];
-        to->ids[i] = (struct own_id){outstanding(f), place(f), q->dev.taken[i], peek8(q->dev.skipped + i)};
+        to->ids[i] =
+            (struct own_id){outstanding(f), place(f), is_taken(q, (uint16_t)i), peek8(q->dev.skipped + i)};
     }
 }
 
@@ -40,7 +41,7 @@ void own_driver_ids(struct vq *q, uint64_t from, uint64_t to) {
 }
 
 void own_device_id(struct vq *q, uint16_t id) {
-    if (id < q->size) tell(q->dev.door, q, &q->own->ids[id].taken, q->dev.taken[id]);
+    if (id < q->size) tell(q->dev.door, q, &q->own->ids[id].taken, is_taken(q, id));
 }
 
 void own_used_slots(struct vq *q, uint32_t from, uint32_t count) {

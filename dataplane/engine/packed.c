@@ -230,7 +230,7 @@ static void packed_repeat(struct vq *q, uint32_t count) {
     own16(&drv->avail_wrap, wrap);
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
-    breaks_run(q, drv->door, first, count, 1);
+    breaks_run(q, first, count, 1);
     if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
@@ -256,7 +256,7 @@ static uint32_t packed_reclaim(struct vq *q) {
     drv->collect_at = collect_at >= q->size ? collect_at - q->size : collect_at;
     count_put(&drv->free, drv->free + n);
     count_set(&drv->collected, collected);
-    breaks_run(q, drv->door, first, n, 0);
+    breaks_run(q, first, n, 0);
     operation(drv->door, EV_COLLECT, first, n, 0, collected - n, collected);
     return n;
 }
@@ -308,6 +308,7 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
     if (count > BURST) count = BURST;
     if (dev->holding == 0) dev->arena_used = 0;
     uint32_t n;
+    bool singles = true;
     for (n = 0; n < count && chain_fits(q); n++) {
         uint64_t word = acquire64(dev->door, q->desc + 2 * at + 1); /* pairs with packed_publish() */
         if (!is_avail(word_flags(word), wrap)) break;
@@ -319,22 +320,23 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
             reason = INDEX_JUMP;
         else if (LIKELY(chain_single(q, &chains[n], at, host, (uint32_t)word, word_flags(word))))
             chains[n].id = word_id(word);
-        else
+        else {
             reason = take_chain(q, &chains[n], at, addr, word);
+            singles = false;
+        }
         if (LIKELY(!reason) && dev->taken[chains[n].id]) reason = DUPLICATE_HEAD;
         if (UNLIKELY(reason)) {
             device_broken(q, reason);
             break;
         }
-        dev->taken[chains[n].id] = 1;
-        if (UNLIKELY(armed(dev->door) & ARM_IDS)) dev->heads[chains[n].id] = at;
-        breaks_buffer(q, dev->door, at, chains[n].slots, (uint32_t)chains[n].out + chains[n].in);
+        dev->taken[chains[n].id] = TAKEN;
         if (own_wanted(dev->door)) own_device_id(q, chains[n].id);
         dev->slots_out += chains[n].slots;
         chains[n].position = dev->seen + n;
         wrap ^= advance(q, &at, chains[n].slots);
     }
     if (n == 0) return 0;
+    breaks_taken(q, chains, n, singles, NULL);
     own16(&dev->last_avail, at);
     own16(&dev->avail_wrap, wrap);
     count_put(&dev->holding, dev->holding + n);
@@ -374,11 +376,13 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
         write_used(q, &done[count - 1], slots);
     } else
         for (uint32_t i = 0; i < count; i++) write_used(q, &done[i], done[i].slots);
+    uint8_t marks = 0;
     for (uint32_t i = 0; i < count; i++) {
+        marks |= dev->taken[done[i].id];
         dev->taken[done[i].id] = 0;
-        breaks_buffer(q, dev->door, dev->heads[done[i].id], done[i].slots, 0);
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
+    breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }

@@ -75,6 +75,9 @@ struct pair {
     bool packed;
     uint16_t start_index, start_wrap;
     uint32_t mtu, buffer_bytes;
+    struct breaks *breaks;
+    struct fault *fault; /* [FAULTS_MAX] */
+    uint32_t faults, fault_id;
     uint64_t scratch_address, scratch_bytes; /* bare: memory for a test's own buffers */
 
     uint64_t offered, accepted; /* feature bits 0 to 63 */
@@ -95,9 +98,6 @@ struct pair {
 
     pthread_mutex_t command_lock;
     pthread_cond_t command_done;
-    struct breaks *breaks;
-    struct fault *fault; /* [FAULTS_MAX] */
-    uint32_t faults, fault_id;
     uint64_t *places; /* snapshot.c: room for the largest queue; under `life` */
     struct command command[COMMANDS_MAX];
     uint64_t command_first, command_next; /* tickets: sent up to, handed out up to */

@@ -138,6 +138,7 @@ struct driver_half {
     uint64_t frames, bytes, drops, turns, broken, path;
 };
 
+enum { TAKEN = 1, WATCHED = 2 }; /* of a buffer that the device holds; WATCHED: breakpoints ask for it */
 struct device_half {
     struct door *door;
     uint64_t seen, used, shown, completed; /* as above; `completed` moves before elements are written */
@@ -149,8 +150,8 @@ struct device_half {
     uint16_t shown_at, shown_wrap; /* packed: where the flushed used descriptors end */
     uint32_t slots_done;           /* packed: slots used and not flushed */
     uint32_t unmoved;              /* packed: slots flushed since the last call decision */
-    uint8_t *taken;                /* [65536] by id: outstanding */
-    uint16_t *heads;               /* [65536] by id: slot of the head, kept while ARM_IDS */
+    uint8_t *taken;                /* [65536] by id: TAKEN | WATCHED */
+    uint16_t *heads;               /* [65536] by id: slot of the head, where WATCHED */
     uint8_t *skipped;              /* [size] by used slot: an in-order batch jumped over it */
     uint32_t slots_out;            /* ring slots of the buffers it holds */
     struct span *arena;
@@ -201,9 +202,10 @@ struct vq {
     uint64_t *desc; /* 2 words each */
     uint16_t *driver_area;
     uint16_t *device_area;
-    struct own *own;         /* what the journal has told of both halves */
-    const uint64_t *watched; /* breaks.h: a bit a slot */
-    uint32_t longest;        /* breaks.h: elements of a buffer that are nothing special */
+    struct own *own;        /* what the journal has told of both halves */
+    bool watching;          /* any slot */
+    const uint8_t *watched; /* [N], breaks.h: the group of a slot's rules; 0: none */
+    uint32_t longest;       /* breaks.h: elements of a buffer that are nothing special */
     struct driver_half drv __attribute__((aligned(128)));
     struct device_half dev __attribute__((aligned(128)));
 };
@@ -259,6 +261,7 @@ static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head
     chain->indirect = chain->reason = 0;
     return true;
 }
+static inline bool is_taken(const struct vq *q, uint16_t id) { return q->dev.taken[id] & TAKEN; }
 /* Asks for the first whole line of a payload, for reading or for writing. */
 static inline void chain_prefetch(const uint8_t *host, bool write) {
     const uint8_t *line = host + (64 - ((uintptr_t)host & 63));

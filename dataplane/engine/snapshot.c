@@ -1,6 +1,7 @@
 /* snapshot.c: see snapshot.h. */
 #include "own.h"
 
+#include <stddef.h>
 #include <string.h>
 
 struct rows { /* where the arrays stand in the caller's buffer */
@@ -37,65 +38,102 @@ size_t snapshot_room(const struct vq *q, bool whole) {
 
 /* ---- counters --------------------------------------------------------------------------------------- */
 
-static void side_state(struct side_state *to, const struct side *side, const struct notes *n, uint64_t frames,
-                       uint64_t bytes, uint64_t drops, uint64_t broken, uint64_t turns) {
-    *to = (struct side_state){side->polling,
-                              flag_get(&side->asleep),
-                              count_peek(&n->event),
-                              count_peek(&n->old),
-                              count_peek(&n->new),
-                              count_peek(&n->answer),
-                              count_peek(&n->sent),
-                              count_peek(&n->quiet),
-                              count_peek(&n->received),
-                              frames,
-                              bytes,
-                              drops,
-                              broken,
-                              turns,
-                              count_peek(&n->injected)};
-}
+/* Every word of a half and where it is read, `d` being the half, `n` its notes, `side` its side. Of two
+ * counts that move, the one that follows comes first: never more collected than published. */
+#define SIDE_WORDS(WORD)                                                                                     \
+    WORD(side.polling, side->polling)                                                                        \
+    WORD(side.asleep, flag_get(&side->asleep))                                                               \
+    WORD(side.event_used, count_peek(&n->event))                                                             \
+    WORD(side.event_old, count_peek(&n->old))                                                                \
+    WORD(side.event_new, count_peek(&n->new))                                                                \
+    WORD(side.event_answer, count_peek(&n->answer))                                                          \
+    WORD(side.notify_sent, count_peek(&n->sent))                                                             \
+    WORD(side.notify_quiet, count_peek(&n->quiet))                                                           \
+    WORD(side.notify_received, count_peek(&n->received))                                                     \
+    WORD(side.frames, count_peek(&d->frames))                                                                \
+    WORD(side.bytes, count_peek(&d->bytes))                                                                  \
+    WORD(side.drops, count_peek(&d->drops))                                                                  \
+    WORD(side.broken, count_get(&d->broken))                                                                 \
+    WORD(side.turns, count_peek(&d->turns))                                                                  \
+    WORD(side.notify_injected, count_peek(&n->injected))
+#define DRIVER_WORDS(WORD)                                                                                   \
+    WORD(collected, count_get(&d->collected))                                                                \
+    WORD(published, count_get(&d->published))                                                                \
+    WORD(added, added(q, count_peek(&d->added) - count_get(&d->published)))                                  \
+    WORD(avail_idx, peek16(&d->avail_idx))                                                                   \
+    WORD(last_used, peek16(&d->last_used))                                                                   \
+    WORD(avail_wrap, peek16(&d->avail_wrap))                                                                 \
+    WORD(used_wrap, peek16(&d->used_wrap))                                                                   \
+    WORD(free, count_peek(&d->free))                                                                         \
+    WORD(free_head, peek16(&d->free_head))                                                                   \
+    WORD(in_flight, in_flight(q))                                                                            \
+    WORD(path, count_peek(&d->path))                                                                         \
+    SIDE_WORDS(WORD)
+#define DEVICE_WORDS(WORD)                                                                                   \
+    WORD(used, count_get(&d->used))                                                                          \
+    WORD(seen, count_get(&d->seen))                                                                          \
+    WORD(unflushed, added(q, count_peek(&d->completed) - count_get(&d->used)))                               \
+    WORD(last_avail, peek16(&d->last_avail))                                                                 \
+    WORD(used_idx, peek16(&d->used_idx))                                                                     \
+    WORD(avail_wrap, peek16(&d->avail_wrap))                                                                 \
+    WORD(used_wrap, peek16(&d->used_wrap))                                                                   \
+    WORD(holding, count_peek(&d->holding))                                                                   \
+    SIDE_WORDS(WORD)
 
-/* Who loads four counts may be kept from it between two of them for a whole lap and more. A count lies at most
- * one ring behind `published` and not behind the one that follows it: what was loaded long ago has reached that
- * by now. */
+/* Who loads several counts may be kept from it between two of them for a whole lap and more. A count lies at
+ * most one ring behind `published` and not behind the one that follows it: what was loaded long ago has
+ * reached that by now. */
 static uint64_t caught_up(uint64_t count, uint64_t behind) { return count > behind ? count : behind; }
 static uint64_t a_ring_behind(uint64_t published, const struct vq *q) {
     return published > q->size ? published - q->size : 0;
 }
 
+/* Of what is written and not shown yet; nothing where it was shown between the two loads. */
+static uint64_t added(const struct vq *q, uint64_t count) { return count > q->size ? 0 : count; }
+
+static uint64_t in_flight(const struct vq *q) {
+    uint64_t collected = count_get(&q->drv.collected), published = count_get(&q->drv.published);
+    return published - caught_up(collected, a_ring_behind(published, q));
+}
+
+#define TAKE(word, value) to->word = value;
 void snapshot_driver(struct driver_state *to, struct pair *pair, struct vq *q) {
     const struct driver_half *d = &q->drv;
-    to->collected = count_get(&d->collected); /* first what follows: never more collected than published */
-    to->published = count_get(&d->published);
+    const struct notes *n = &d->kick;
+    const struct side *side = &pair->driver;
+    DRIVER_WORDS(TAKE)
     to->collected = caught_up(to->collected, a_ring_behind(to->published, q));
-    to->added = count_peek(&d->added) - to->published;
-    if (to->added > q->size) to->added = 0; /* published moved on between the two loads */
-    to->avail_idx = peek16(&d->avail_idx);
-    to->last_used = peek16(&d->last_used);
-    to->avail_wrap = peek16(&d->avail_wrap);
-    to->used_wrap = peek16(&d->used_wrap);
-    to->free = count_peek(&d->free);
-    to->free_head = peek16(&d->free_head);
     to->in_flight = to->published - to->collected;
-    to->path = count_peek(&d->path);
-    side_state(&to->side, &pair->driver, &d->kick, count_peek(&d->frames), count_peek(&d->bytes),
-               count_peek(&d->drops), count_get(&d->broken), count_peek(&d->turns));
 }
 
 void snapshot_device(struct device_state *to, struct pair *pair, struct vq *q) {
     const struct device_half *d = &q->dev;
-    to->used = count_get(&d->used);
-    to->seen = count_get(&d->seen);
-    to->unflushed = count_peek(&d->completed) - to->used;
-    if (to->unflushed > q->size) to->unflushed = 0;
-    to->last_avail = peek16(&d->last_avail);
-    to->used_idx = peek16(&d->used_idx);
-    to->avail_wrap = peek16(&d->avail_wrap);
-    to->used_wrap = peek16(&d->used_wrap);
-    to->holding = count_peek(&d->holding);
-    side_state(&to->side, &pair->device, &d->call, count_peek(&d->frames), count_peek(&d->bytes),
-               count_peek(&d->drops), count_get(&d->broken), count_peek(&d->turns));
+    const struct notes *n = &d->call;
+    const struct side *side = &pair->device;
+    DEVICE_WORDS(TAKE)
+}
+#undef TAKE
+
+uint64_t snapshot_driver_word(struct pair *pair, struct vq *q, size_t word) {
+    const struct driver_half *d = &q->drv;
+    const struct notes *n = &d->kick;
+    const struct side *side = &pair->driver;
+#define PICK(word, value)                                                                                    \
+    case offsetof(struct driver_state, word) / 8: return value;
+    switch (word) { DRIVER_WORDS(PICK) }
+#undef PICK
+    return 0;
+}
+
+uint64_t snapshot_device_word(struct pair *pair, struct vq *q, size_t word) {
+    const struct device_half *d = &q->dev;
+    const struct notes *n = &d->call;
+    const struct side *side = &pair->device;
+#define PICK(word, value)                                                                                    \
+    case offsetof(struct device_state, word) / 8: return value;
+    switch (word) { DEVICE_WORDS(PICK) }
+#undef PICK
+    return 0;
 }
 
 static uint64_t less(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
@@ -166,7 +204,7 @@ static void mark_flights(struct rows *r, struct vq *q, const struct queue_header
     for (uint32_t id = 0; id < q->size; id++) {
         const struct flight *f = &q->drv.flight[id];
         if (!f->live || f->position >= h->published_after) continue;
-        uint8_t owner = q->dev.taken[id]              ? OWNER_IN_USE
+        uint8_t owner = is_taken(q, (uint16_t)id)     ? OWNER_IN_USE
                         : f->position < h->seen_after ? OWNER_USED
                                                       : OWNER_AVAILABLE;
         mark(r, q, f->position, f->head, f->slots, owner, LABEL_STABLE);

@@ -49,6 +49,9 @@ struct queue_header { /* records.QUEUE_HEADER */
 /* A half's words as they stand: by its own thread, or while it rests exact, else each near its time. */
 void snapshot_driver(struct driver_state *to, struct pair *pair, struct vq *q);
 void snapshot_device(struct device_state *to, struct pair *pair, struct vq *q);
+/* One of them, counted from the first: nothing else is looked at. */
+uint64_t snapshot_driver_word(struct pair *pair, struct vq *q, size_t word);
+uint64_t snapshot_device_word(struct pair *pair, struct vq *q, size_t word);
 /* The bytes that a snapshot of this queue needs at most. */
 size_t snapshot_room(const struct vq *q, bool whole);
 /* Takes one into `to`, 8-byte aligned and of snapshot_room() bytes; returns the bytes written. */

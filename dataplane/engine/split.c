@@ -177,7 +177,7 @@ static void split_repeat(struct vq *q, uint32_t count) {
     own16(&drv->avail_idx, (uint16_t)(drv->avail_idx + count));
     count_put(&drv->free, drv->free - count);
     count_put(&drv->added, drv->added + count);
-    breaks_run(q, drv->door, first, count, 1);
+    breaks_run(q, first, count, 1);
     if (own_wanted(drv->door)) own_driver_ids(q, drv->added - count, drv->added);
     operation(drv->door, EV_ADD, first, count, drv->added - count, 0, 0);
 }
@@ -202,7 +202,7 @@ static uint32_t split_reclaim(struct vq *q) {
     count_put(&drv->free, drv->free + n);
     own16(&drv->last_used, (uint16_t)(drv->last_used + n));
     count_set(&drv->collected, drv->collected + n);
-    breaks_run(q, drv->door, first, n, 0);
+    breaks_run(q, first, n, 0);
     operation(drv->door, EV_COLLECT, first, n, 0, drv->collected - n, drv->collected);
     return n;
 }
@@ -294,6 +294,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     }
     uint64_t position = dev->seen;
     uint32_t n;
+    bool singles = true;
     for (n = 0; n < count && chain_fits(q); n++) {
         enum reason reason = SOUND;
         if (UNLIKELY(heads[n] >= q->size))
@@ -301,18 +302,20 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
         else if (UNLIKELY(dev->taken[heads[n]]))
             reason = DUPLICATE_HEAD;
         else if (!chain_single(q, &chains[n], heads[n], host[n], (uint32_t)word[n],
-                               (uint16_t)(word[n] >> 32)))
+                               (uint16_t)(word[n] >> 32))) {
             reason = take_chain(q, &chains[n], heads[n], addr[n], word[n]);
+            singles = false;
+        }
         if (UNLIKELY(reason)) {
             device_broken(q, reason);
             break;
         }
-        dev->taken[heads[n]] = 1;
-        breaks_buffer(q, door, heads[n], chains[n].slots, (uint32_t)chains[n].out + chains[n].in);
+        dev->taken[heads[n]] = TAKEN;
         if (own_wanted(door)) own_device_id(q, heads[n]);
         chains[n].position = position++;
     }
     if (n == 0) return 0;
+    breaks_taken(q, chains, n, singles, heads);
     own16(&dev->last_avail, (uint16_t)(at + n));
     count_put(&dev->holding, dev->holding + n);
     count_set(&dev->seen, position);
@@ -340,13 +343,15 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
         for (uint32_t i = 1; i < count; i++, at++) own8(dev->skipped + (at & (q->size - 1)), 1);
     } else
         for (uint32_t i = 0; i < count; i++) write_used(q, at++, &done[i]);
+    uint8_t marks = 0;
     for (uint32_t i = 0; i < count; i++) {
+        marks |= dev->taken[done[i].id];
         dev->taken[done[i].id] = 0;
-        if (done[i].id < q->size) breaks_buffer(q, dev->door, done[i].id, done[i].slots, 0);
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
     if (own_wanted(dev->door)) own_used_slots(q, dev->used_idx, count);
     own16(&dev->used_idx, at);
+    breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }

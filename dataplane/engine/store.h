@@ -47,6 +47,8 @@ struct door {
     void (*on_load)(void *context, const void *from, unsigned width);
     void *context;
     struct pair *owner;
+    uint32_t break_kinds; /* breaks.c: event kinds that rules wait for, */
+    bool break_reached;   /* and whether one was reached since the last event */
     struct held_store held[16];
     uint32_t held_count;
     struct event *batch; /* [BATCH_MAX] rows that wait for their numbers: stores, then EV_OWN rows */

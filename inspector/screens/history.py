@@ -225,6 +225,7 @@ class HistoryScreen(Screen[None]):
                 else None,
                 live,
                 made.known,
+                session.tick.snapshot.time if session.tick is not None and live else 0,
             )
         )
 

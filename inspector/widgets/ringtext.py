@@ -17,7 +17,7 @@ OWNER_WORDS = {
 }
 OWNER_MEANINGS = ("free", "available", "in_use", "used", "unknown")
 
-_BLOCKS = "▁▂▃▄▅▆▇█"
+_BLOCKS = "▁▂▃▄▅▆▇"
 _WRAP = 1 << 16
 
 
@@ -53,12 +53,15 @@ def label_sign(label: int) -> str:
 
 
 def spark(history: Sequence[float], width: int) -> str:
-    """The last `width` samples as blocks, the highest one full; a sample of nothing is a low line."""
+    """The last `width` samples as blocks; a sample of nothing is a low line.
+
+    None is as high as its line: the graphs of two lines stay apart.
+    """
     if width <= 0:
         return ""
     tail = list(history[-width:])
     top = max(tail, default=0.0)
-    drawn = "".join("▁" if top <= 0 else _BLOCKS[min(7, int(v / top * 7.999))] for v in tail)
+    drawn = "".join("▁" if top <= 0 else _BLOCKS[min(6, int(v / top * 6.999))] for v in tail)
     return drawn.rjust(width)
 
 

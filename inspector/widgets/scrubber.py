@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABEL = 12  #: cells before the graph
 _LEAST = 1_000  #: ns: no window is shorter
+_SECOND = 1_000_000_000  #: ns: what is younger is told as now
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +43,12 @@ class Span:
     cursor: int | None  #: the time of the moment shown; None: live
     live: bool  #: whether more comes at the right end
     about: str = ""  #: for the title
+    now: int = 0  #: of the newest reading, where that is later than the newest event
+
+    @property
+    def reached(self) -> int:
+        """The time up to which it is known what happened."""
+        return max(self.now, self.last_time)
 
 
 def blocks(counts: Sequence[float]) -> str:
@@ -83,7 +90,12 @@ class Scrubber(Pane):
         before, self.span = self.span, span
         if before is None or span.cursor != before.cursor:
             self._wish = None
-        elif before.density is span.density and before.last_time == span.last_time:
+        elif (
+            before.density is span.density
+            and before.last_time == span.last_time
+            and abs(before.reached - span.reached) < _SECOND
+        ):
+            self.span = before
             return
         self.redraw()
 
@@ -196,16 +208,21 @@ class Scrubber(Pane):
         assert span is not None
         ink, width, bins = self.ink, self.size.width, self.bins
         first, last = self.shown
-        left = f"{duration(span.last_time - first)} ago" if last > first else ""
-        right = ("now ●" if span.live else "end") if last >= span.last_time else (
-            f"{duration(span.last_time - last)} ago"
-        )  # fmt: skip
+        left = f"{duration(span.reached - first)} ago" if last > first else ""
+        right = "end" if last >= span.last_time else f"{duration(span.reached - last)} ago"
+        if span.live and last >= span.last_time:
+            late = span.reached - last
+            right = "now ●" if late < _SECOND else f"{duration(late)} ago"
         cells = list("─" * bins)
         at = -1 if cursor is None else cursor
-        if at < 0 or at >= len(left):
-            cells[: len(left)] = left
-        if at < bins - len(right):
-            cells[bins - len(right) :] = right
+        begin = 0 if at < 0 or at > len(left) else at + 2
+        if begin + len(left) < bins:
+            cells[begin : begin + len(left)] = left
+        end = bins - len(right)
+        if at >= end:
+            end = at - 1 - len(right)
+        if end > begin + len(left):
+            cells[end : end + len(right)] = right
         text, muted = "".join(cells[:bins]), ink("muted")
         pieces: list[Piece] = [(" " * _LABEL, muted)]
         if cursor is None:
