@@ -4,7 +4,8 @@ breakpoints cost that are armed and never met.
     python tests/bench/tracing.py --layout packed --json
 
 The flood of `engine.py` (64-byte frames, ring of 256), two threads on a processor each. Trace levels
-take turns on one running pair; so do no breakpoints and 64, at level operations: only neighbours in time are compared, and what is told is the median of the ratios.
+take turns on one running pair; so do no breakpoints and 64, at level operations: only neighbours in time
+are compared, and what is told is the median of the ratios.
 """
 
 from __future__ import annotations
@@ -34,7 +35,15 @@ def armed(packed: bool, conditions: bool) -> list[str]:
         kinds += [f"wrap flips tx0 {CONDITION}"] if packed else []
     else:
         kinds = [f"tx0 {count} > {FAR}" for count in ("published", "seen", "used", "collected")]
-        kinds += ["chain > 200", "kick sent rx0", "call sent rx0", "broken", "drop", "rx0 slot 7", "rx0 head 9"]
+        kinds += [
+            "chain > 200",
+            "kick sent rx0",
+            "call sent rx0",
+            "broken",
+            "drop",
+            "rx0 slot 7",
+            "rx0 head 9",
+        ]
         kinds += ["wrap flips rx0"] if packed else []
     return [kinds[i % len(kinds)] for i in range(64)]
 
@@ -62,9 +71,7 @@ def levels(pair: Pair, seconds: float, rounds: int) -> dict[str, Any]:
     }
 
 
-def breakpoints(
-    pair: Pair, packed: bool, conditions: bool, seconds: float, rounds: int
-) -> dict[str, Any]:
+def breakpoints(pair: Pair, packed: bool, conditions: bool, seconds: float, rounds: int) -> dict[str, Any]:
     """Short samples in the order none, armed, armed, none: what drifts falls out."""
     rules = [parse(text) for text in armed(packed, conditions)]
     pair.trace("operations")
@@ -108,7 +115,8 @@ def line(found: dict[str, Any]) -> str:
     breaks, conditions = found["breakpoints"], found["conditions"]
     return (
         f"{found['layout']:6} {told}; {breaks['rules']} breakpoints {breaks['armed']:.2f} of "
-        f"{breaks['none']:.2f} Mpps ({breaks['of none']:.3f}), with conditions looked at ({conditions['of none']:.3f})"
+        f"{breaks['none']:.2f} Mpps ({breaks['of none']:.3f}), with conditions looked at "
+        f"({conditions['of none']:.3f})"
     )
 
 

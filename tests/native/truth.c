@@ -338,6 +338,20 @@ static void check_tables(const struct run *r, const struct view *v, struct score
     }
 }
 
+/* A word by itself is the word in its place of a half's state. */
+static void check_words(const struct run *r) {
+    struct driver_state driver;
+    struct device_state device;
+    snapshot_driver(&driver, r->pair, r->q);
+    snapshot_device(&device, r->pair, r->q);
+    for (size_t i = 0; i < sizeof driver / 8; i++)
+        CHECK(snapshot_driver_word(r->pair, r->q, i) == ((const uint64_t *)(const void *)&driver)[i],
+              "%s: word %zu of the driver's state", setup_name(&r->setup), i);
+    for (size_t i = 0; i < sizeof device / 8; i++)
+        CHECK(snapshot_device_word(r->pair, r->q, i) == ((const uint64_t *)(const void *)&device)[i],
+              "%s: word %zu of the device's state", setup_name(&r->setup), i);
+}
+
 /* ---- runs ---------------------------------------------------------------------------------------------- */
 
 static void run_one(struct run *r, uint64_t snapshots, bool tell, struct score *total) {
@@ -379,6 +393,7 @@ static void run_one(struct run *r, uint64_t snapshots, bool tell, struct score *
     }
     flag_set(&r->stop, 1);
     for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    check_words(r);
     double share = s.outstanding ? 100.0 * (double)s.stable / (double)s.outstanding : 100;
     if (tell || s.wrong)
         printf("truth: %s%s%s: %llu buffers went by; %llu snapshots (%llu while it moved), %llu descriptors, "

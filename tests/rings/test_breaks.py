@@ -334,3 +334,35 @@ def test_all_rules_that_an_event_meets_are_told() -> None:
         told = pair.events().rows
         told = told[told["kind"] == Kind.BREAK]
         assert sorted(told["place"].tolist()) == [1, 2] and set(told["new"].tolist()) == {first.stopped}
+
+
+@pytest.mark.parametrize("layout", ["split", "packed"])
+def test_a_rule_for_a_buffer_that_the_device_holds_already(layout: str) -> None:
+    with made(layout) as pair:
+        for _ in range(200):
+            pair.step(Side.DRIVER)
+            pair.step(Side.DEVICE)
+            taken = pair.events().rows
+            taken = taken[(taken["kind"] == Kind.NEXT) & (taken["queue"] == 1)]
+            if len(taken) and pair.snapshot(()).queue(1).device.holding:
+                break
+        else:
+            pytest.fail("the device never held a buffer")
+        pair.set_breaks([replace(parse(f"device tx0 slot {taken['slot'][-1]}"), id=1)])
+        pair.step(Side.DEVICE)
+        assert pair.events().rows["kind"][-1] in (Kind.COMPLETE, Kind.BREAK)
+        assert pair.breaks_hit()[0].hits == 1
+
+
+@pytest.mark.parametrize("layout", ["split", "packed"])
+def test_rules_for_more_slots_than_there_are_groups(layout: str) -> None:
+    with Pair(layout=layout, queue_size=512) as pair:  # type: ignore[arg-type]
+        pair.flood(length=64)
+        pair.set_breaks(
+            [replace(parse(f"driver tx0 slot {2 * i} after 1000000000"), id=i) for i in range(256)]
+        )
+        pair.start()
+        wait_until(lambda: pair.breaks_hit()[0].hits > 20, "ten laps")
+        pair.freeze()
+        hits = [rule.hits for rule in pair.breaks_hit()]
+        assert max(hits) - min(hits) <= 2  # one of a lap's two: added and collected

@@ -14,6 +14,7 @@ from dataplane.records import Kind
 from dataplane.source import START, Cursor, Events
 from inspector.chrome import Foot, TopLine
 from inspector.meters import Meter, Meters
+from inspector.numbers import duration
 from inspector.past.moments import Past
 from inspector.prompt import Prompt
 from inspector.screens.history import HistoryScreen
@@ -420,6 +421,31 @@ async def test_y_copies_the_event(split: Staged) -> None:
         await run(app, pilot, split)
         await press(pilot, "3", "up", "y")
         assert app.clipboard.startswith(f"event {app.session.cursor}: ")
+
+
+async def test_the_scrubber_tells_how_long_ago_the_newest_event_was(split: Staged) -> None:
+    app = ByHand(split)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await run(app, pilot, split, 300)
+        await press(pilot, "3")
+        await read(app, pilot)
+        scrubber = app.screen.query_one(Scrubber)
+        span = scrubber.span
+        assert span is not None and scrubber.draw(*scrubber.size)[-1].text.rstrip().endswith("end")
+        span = replace(span, live=True, cursor=span.last_time)
+        scrubber.put(span)
+        assert "now ●" in scrubber.draw(*scrubber.size)[-1].text
+        span = replace(span, cursor=None)
+        reach = span.last_time - span.first_time
+        scrubber.put(replace(span, now=span.last_time + 5_000_000_000))
+        axis = scrubber.draw(*scrubber.size)[-1].text
+        assert axis.rstrip().endswith("5.00 s ago") and "now" not in axis
+        assert f"{duration(reach + 5_000_000_000)} ago" in axis
+        first, _ = scrubber.shown
+        scrubber.put(replace(span, cursor=first))
+        assert (
+            f"▲─{reach / 1e9:.2f} s ago" in scrubber.draw(*scrubber.size)[-1].text
+        )  # beside it, not under it
 
 
 async def test_the_scrubber_seeks_by_column_click_and_zoom(split: Staged) -> None:

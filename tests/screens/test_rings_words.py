@@ -62,7 +62,7 @@ def test_addresses_grow_only_when_they_must() -> None:
 
 def test_spark_keeps_the_last_samples_and_is_low_when_nothing_moves() -> None:
     assert ringtext.spark((0.0, 0.0), 4) == "  ▁▁"
-    assert ringtext.spark((1.0, 0.0, 4.0, 8.0), 3) == "▁▄█"
+    assert ringtext.spark((1.0, 0.0, 4.0, 8.0), 3) == "▁▄▇"
     assert ringtext.spark((), 3) == "   "
 
 
