@@ -20,7 +20,7 @@ from inspector.commands.options import contradiction, number, pair_options, seco
 from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
-PAIR_COMMANDS = ("run", "snapshot", "watch", "capture", "record")  #: those that open a pair
+PAIR_COMMANDS = ("run", "snapshot", "watch", "check", "capture", "record")  #: those that open a pair
 COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
@@ -37,6 +37,7 @@ examples:
   ringscope --features +in_order,-event_idx  negotiate other features
   ringscope snapshot --json | jq .queues[1]  one moment of every ring, as JSON
   ringscope watch --json --seconds 10        one line of JSON a second
+  ringscope check --fault lose_kick:queue=tx0  does a queue stand still, and why?
   ringscope capture -w - | wireshark -k -i - the packets that cross, into Wireshark
   ringscope capture -w a.pcapng --until 'latency > 1ms' --before 5s --after 5s
                                              wait for a slow packet, keep the moments around it
@@ -142,6 +143,9 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument(
         "--seconds", metavar="S", type=seconds, default=None, help="how long; without it until ctrl+c"
     )
+    watched = add("check", "watch the rings and say what is wrong with them")
+    watched.add_argument("--json", action="store_true", help="what was found, as one JSON object")
+    watched.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long (5)")
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
     recordings.add_record_options(add("record", "write all that happens in the rings to a file"))

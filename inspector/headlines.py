@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dataplane.features import feature_names
+from dataplane.rules.finding import Level
 from dataplane.snapshot import Snapshot
 from inspector.numbers import count, duration, rate
 from inspector.sanitise import clean
@@ -53,9 +54,18 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         keeps=clean(program.text) if program is not None else "",
         left_out=tick.frames_filtered,
         seen=None if "lesson" in session.badges else _packets(snapshot),
-        badges=tuple((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
+        badges=(
+            *_found(tick),
+            *((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
+        ),
         past=past is not None,
     )
+
+
+def _found(tick: Tick) -> tuple[Piece, ...]:
+    """How many queues something is wrong with, now."""
+    wrong = sum(finding.level > Level.INFO for finding in tick.findings)
+    return ((f" ✗ {wrong} finding{'s' * (wrong != 1)} ", "fault"),) if wrong else ()
 
 
 def _packets(snapshot: Snapshot) -> int:

@@ -22,6 +22,7 @@ from dataplane import features as f
 from dataplane.explain import plain
 from dataplane.history import History
 from dataplane.keyframe import QueueShape
+from dataplane.rules.doctor import Doctor
 from dataplane.snapshot import AnyQueue, Snapshot
 from dataplane.source import START, Cursor, RingSource
 from inspector.keeping import Keeping, records
@@ -66,6 +67,7 @@ class Session:
         self.whole: frozenset[int] | None = frozenset({0})
         self.badges: dict[str, tuple[str, str]] = {}  #: pieces of every screen's first line, by who says them
         self.watches: list[Watch] = []
+        self.doctor = Doctor()
         self.told: deque[tuple[str, str]] = deque(maxlen=8)  #: what the watches said, not yet shown
         self._owns = owns
         self._lock = threading.Lock()
@@ -107,6 +109,7 @@ class Session:
                 frames_filtered=snapshot.logs.frames_filtered,
                 hertz=self._hertz(time.monotonic()),
                 missed=max(self._pulled - self._shown - 1, 0),
+                findings=() if self.lent else self.doctor.look(snapshot),
             )
             self.tick = tick
         for watch in tuple(self.watches):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dataplane.rules.finding import Finding
 from dataplane.snapshot import Snapshot
 from dataplane.source import Events
 from inspector.meters import Meter
@@ -34,4 +35,5 @@ class Tick:
     frames_filtered: int  #: that the capture filter did not match, since the source began
     hertz: float  #: readings a second, measured
     missed: int  #: readings that no screen saw, since the session began
+    findings: tuple[Finding, ...] = ()  #: of the doctor, the gravest first; of a past moment none
     cursor: int | None = None  #: the event of the past after which this was; None: read live

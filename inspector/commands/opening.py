@@ -36,6 +36,8 @@ def opened(
     Of the very first frame on only those are logged that match `program`. With `start` false everything is
     ready and nothing moves until its start() is called.
     """
+    from dataplane.faults_text import parse_fault
+
     frames = _frames(options.traffic) if options.driver_if is None else None
     with ExitStack() as stack:
         pair = stack.enter_context(_pair(options, trace))
@@ -53,6 +55,8 @@ def opened(
             if program is not None:
                 sample = pair.snapshot(()).logs.frame_sample
                 pair.control.log_frames(True, sample, program.instructions)
+            for text in options.faults:
+                pair.inject_fault(parse_fault(text, pair.shapes()))
             if start:
                 pair.start()
         except ValueError as error:

@@ -121,6 +121,14 @@ def pair_options(parent: _AnyParser) -> _AnyParser:
     )
     pair.add_argument("--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of the device")
     pair.add_argument("--frozen", action="store_true", help="begin frozen, to be stepped")
+    pair.add_argument(
+        "--fault",
+        metavar="NAME[:KEY=VALUE,...]",
+        dest="faults",
+        action="append",
+        default=[],
+        help="what one side does wrong, such as lose_kick:queue=tx0,after=100; may be given again",
+    )
     traffic = parent.add_argument_group("its traffic")
     traffic.add_argument(
         "--traffic",

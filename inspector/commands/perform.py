@@ -73,6 +73,8 @@ def _with_a_pair(options: argparse.Namespace) -> int:
         return _run(options)
     if options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
+    elif options.command == "check":
+        from inspector.commands.checking import check as act
     else:
         from inspector.commands.watching import watch as act
     program = capture_filter(getattr(options, "filter", None))

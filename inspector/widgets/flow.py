@@ -6,12 +6,14 @@ The marks on a gate move by one for each buffer that passes it, so a queue that 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
 from dataplane.records import Reason, Role
+from dataplane.rules.finding import Finding, Level
 from dataplane.snapshot import AnyQueue
 from inspector.numbers import rate
 from inspector.sanitise import clean
@@ -59,8 +61,12 @@ class Verdict:
     meaning: str
 
 
-def verdict(queue: AnyQueue, buffers_per_s: float) -> Verdict:
-    """Where the buffers are, and whether they move."""
+def verdict(queue: AnyQueue, buffers_per_s: float, findings: Sequence[Finding] = ()) -> Verdict:
+    """What is wrong with the queue; else where the buffers are, and whether they move."""
+    for finding in findings:
+        if finding.queue == queue.index and finding.level > Level.INFO:
+            words = clean(f"{finding.code}: {finding.verdict}")
+            return Verdict(words, clean(f"{finding.code}: {finding.verdict.partition(': ')[0]}"), "fault")
     for side, state in (("driver", queue.driver), ("device", queue.device)):
         if state is not None and state.broken:
             words = f"the {side} gave this queue up: {Reason(state.broken).name}"
@@ -114,7 +120,9 @@ class _Stage:
         return max(len(self.name), len(self.number))
 
 
-def lines(ink: Ink, queue: AnyQueue, meter: Meter | None, width: int) -> list[Strip]:
+def lines(
+    ink: Ink, queue: AnyQueue, meter: Meter | None, width: int, findings: Sequence[Finding] = ()
+) -> list[Strip]:
     """Three strips: the stages and gates, their counts, the verdict."""
     counts = (queue.published, queue.seen, queue.used, queue.collected)
     stages = [_Stage(s[0], f"{n:,}", s[1]) for s, n in zip(STAGES, counts, strict=True)]
@@ -140,7 +148,7 @@ def lines(ink: Ink, queue: AnyQueue, meter: Meter | None, width: int) -> list[St
         gap = span + 2 - (stage.width - len(stage.name))
         fits = each >= 22
         lower.append((hint.center(gap) if fits else " " * gap, ink("muted")))
-    says = verdict(queue, speed)
+    says = verdict(queue, speed, findings)
     words = says.full if len(says.full) + 2 <= width else says.short
     return [
         line(width, upper, base),
@@ -156,7 +164,7 @@ class Flow(Pane, can_focus=False):
         queue = tick_queue(self.tick, self.selected)
         if queue is None or self.tick is None:
             return []
-        strips = lines(self.ink, queue, self.tick.meters.get(queue.index), width)
+        strips = lines(self.ink, queue, self.tick.meters.get(queue.index), width, self.tick.findings)
         if self.titled:
             muted = self.ink("muted", "panel")
             about: list[Piece] = [

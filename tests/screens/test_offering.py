@@ -19,6 +19,7 @@ from capture.play import load_mix
 from dataplane.pair import Pair, PlayFrame
 from inspector.session import Session
 from inspector.wireshark import offering, offers
+from tests.rings.staging import wait_until
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_a_reader_that_does_not_read_holds_nobody_up(runtime: Path, session: Ses
         with offers.ask(path_of_ours(runtime), {"do": "capture", "kept": True}) as (connection, _):
             assert len(read_frames(connection, 20)[1]) >= 20
     slow.close()
-    assert threading.active_count() == before, "no thread of the offer is left"
+    wait_until(lambda: threading.active_count() == before, "the end of every thread of the offer")
 
 
 @pytest.mark.parametrize("nonsense", [b"\n", b"[]\n", b"{\n", b"\xff\xfe\n", b'{"do": 3}\n', b""])

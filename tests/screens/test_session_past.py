@@ -133,10 +133,10 @@ def test_without_stores_counts_are_known_and_a_note_says_why_memory_is_not() -> 
     session.pull()
     while not session.history.reach.last or not session.tick or session.tick.snapshot.number < 300:
         session.pull()
+    number = int(session.tick.events.rows["number"][-1])
     staged.pair.freeze()
     session.pull()
     session.pull()
-    number = session.history.reach.first + 100
     past = session.moment(number, None).snapshot
     assert past.queue(TX).published > 0
     assert not len(past.queue(TX).desc)

@@ -1,0 +1,116 @@
+"""Whether a notification is due by what stands in memory now (2.7.7, 2.7.10, 2.8.10).
+
+The side that notifies decides with the values that it read; whoever looks later decides again with those in
+memory. Where the two differ, one of them was late.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dataplane import layout
+from dataplane.rules.finding import Evidence
+from dataplane.snapshot import AnyQueue, PackedQueue
+
+#: "on": whenever something is made available or used; "off": never; "event": at one index.
+Mode = Literal["on", "off", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a side asks for in memory: whether what waits for it lies across the event it named."""
+
+    mode: Mode
+    due: bool
+    words: str
+    evidence: tuple[Evidence, ...]
+
+
+def crossed(event: int, new: int, old: int) -> bool:
+    """2.7.7.1: whether a free-running index went past `event` on its way from `old` to `new`."""
+    return (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
+
+
+def _ring_event(off_wrap: int, wrap: int, size: int) -> int:
+    """A packed event offset as a position on the same lap as an index with this wrap counter."""
+    offset = off_wrap & 0x7FFF
+    return offset if off_wrap >> 15 == wrap else offset - size
+
+
+def _behind(at: int, at_wrap: int, past: int, past_wrap: int, size: int) -> int:
+    """Slots from `past` to `at`; the wrap counters tell a full ring from an empty one."""
+    return at - past if at_wrap == past_wrap else at + size - past
+
+
+def kick(queue: AnyQueue, event_idx: bool) -> Wish:
+    """What the device asks for, of the buffers that it has not seen. Both sides' positions are known."""
+    driver, device = queue.driver, queue.device
+    assert driver is not None and device is not None
+    if isinstance(queue, PackedQueue):
+        distance = _behind(
+            driver.avail_idx, driver.avail_wrap, device.last_avail, device.avail_wrap, queue.size
+        )
+        return _packed(
+            queue, queue.device_flags, queue.device_off_wrap, driver.avail_idx, driver.avail_wrap, distance
+        )
+    old = device.last_avail
+    if event_idx:
+        return _split_event("avail_event", queue.avail_event, "avail.idx", queue.avail_idx, old)
+    return _split_flags("used.flags", queue.used_flags, layout.USED_F_NO_NOTIFY)
+
+
+def call(queue: AnyQueue, event_idx: bool) -> Wish:
+    """What the driver asks for, of the buffers that it has not collected."""
+    driver, device = queue.driver, queue.device
+    assert driver is not None and device is not None
+    if isinstance(queue, PackedQueue):
+        distance = _behind(device.used_idx, device.used_wrap, driver.last_used, driver.used_wrap, queue.size)
+        return _packed(
+            queue, queue.driver_flags, queue.driver_off_wrap, device.used_idx, device.used_wrap, distance
+        )
+    old = driver.last_used
+    if event_idx:
+        return _split_event("used_event", queue.used_event, "used.idx", queue.used_idx, old)
+    return _split_flags("avail.flags", queue.avail_flags, layout.AVAIL_F_NO_INTERRUPT)
+
+
+def spelled(event: int, queue: AnyQueue) -> str:
+    """The value that a decision was made with, in words: what `Notify.event` holds."""
+    if not isinstance(queue, PackedQueue):
+        return str(event)
+    flags, off_wrap = event >> 16, event & 0xFFFF
+    if flags != layout.EVENT_DESC:
+        return f"flags {flags}"
+    return f"slot {off_wrap & 0x7FFF}, wrap {off_wrap >> 15}"
+
+
+def raw(wish: Wish, queue: AnyQueue) -> int:
+    """What stands in memory now, as `Notify.event` would hold it."""
+    values = [int(one.value) for one in wish.evidence]
+    return values[0] << 16 | values[1] if isinstance(queue, PackedQueue) else values[0]
+
+
+def _split_event(name: str, event: int, index: str, new: int, old: int) -> Wish:
+    due = crossed(event, new, old)
+    words = f"{name} is {event}: one is due when {index} moves past {event}; it went {old} -> {new}"
+    return Wish("event", due, words, (Evidence(name, event), Evidence(index, new)))
+
+
+def _split_flags(name: str, flags: int, off: int) -> Wish:
+    quiet = bool(flags & off)
+    words = f"{name} is {flags}: {'none is wanted' if quiet else 'each is wanted'}"
+    return Wish("off" if quiet else "on", not quiet, words, (Evidence(name, flags),))
+
+
+def _packed(queue: PackedQueue, flags: int, off_wrap: int, at: int, wrap: int, distance: int) -> Wish:
+    found = (Evidence("flags", flags), Evidence("off_wrap", off_wrap))
+    if flags == layout.EVENT_ENABLE:
+        return Wish("on", True, "flags is 0: each is wanted", found)
+    if flags != layout.EVENT_DESC:
+        return Wish("off", False, f"flags is {flags}: none is wanted", found)
+    event = _ring_event(off_wrap, wrap, queue.size)
+    due = at - distance <= event < at
+    named = f"off_wrap names slot {off_wrap & 0x7FFF}, wrap {off_wrap >> 15}"
+    words = f"{named}; the ring went on to slot {at}, wrap {wrap}"
+    return Wish("event", due, words, found)
