@@ -11,7 +11,7 @@ from dataplane.layout import DESC, PACKED_DESC, USED_ELEM
 from dataplane.records import QUEUE_HEADER, Path, Reason, Role
 from dataplane.snapshot import AnyQueue, Array, DeviceState, DriverState, Notify, PackedQueue, SplitQueue
 
-_ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "quiet", "sent")
+ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "quiet", "sent")
 
 
 def _reason(value: int) -> Reason:
@@ -27,7 +27,7 @@ def _notify(row: dict[str, int], pending: int) -> Notify:
         quiet=row["notify_quiet"],
         received=row["notify_received"],
         pending=pending,
-        answer=_ANSWERS[min(row["event_answer"], 2)],
+        answer=ANSWERS[min(row["event_answer"], 2)],
         event=row["event_used"],
         old=row["event_old"],
         new=row["event_new"],

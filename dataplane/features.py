@@ -96,7 +96,7 @@ STATUS_FEATURES_OK = 8
 STATUS_NEEDS_RESET = 64
 STATUS_FAILED = 128
 
-_STATUS = {
+STATUS_BITS = {
     STATUS_ACKNOWLEDGE: "ACKNOWLEDGE",
     STATUS_DRIVER: "DRIVER",
     STATUS_FEATURES_OK: "FEATURES_OK",
@@ -146,7 +146,7 @@ def feature_names(features: int, device_id: int = 1) -> tuple[str, ...]:
 
 def status_names(status: int) -> tuple[str, ...]:
     """Names of the set status bits in the order in which a driver sets them."""
-    return tuple(name for bit, name in _STATUS.items() if status & bit)
+    return tuple(name for bit, name in STATUS_BITS.items() if status & bit)
 
 
 def bit_of(name: str, device_id: int = 1) -> int:

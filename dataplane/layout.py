@@ -45,6 +45,14 @@ EVENT_ENABLE = 0
 EVENT_DISABLE = 1
 EVENT_DESC = 2
 
+#: By the spec's names: flags of a descriptor in each layout (2.7.5, 2.8.1), of the two areas of a split ring
+#: (2.7.6, 2.7.8); what a packed ring's event flags can be (2.8.10).
+DESC_FLAGS = {"NEXT": DESC_F_NEXT, "WRITE": DESC_F_WRITE, "INDIRECT": DESC_F_INDIRECT}
+PACKED_FLAGS = {**DESC_FLAGS, "AVAIL": PACKED_F_AVAIL, "USED": PACKED_F_USED}
+AVAIL_FLAGS = {"NO_INTERRUPT": AVAIL_F_NO_INTERRUPT}
+USED_FLAGS = {"NO_NOTIFY": USED_F_NO_NOTIFY}
+EVENT_FLAGS = {"ENABLE": EVENT_ENABLE, "DISABLE": EVENT_DISABLE, "DESC": EVENT_DESC}
+
 QUEUE_SIZE_MAX = 32768
 
 
@@ -60,11 +68,9 @@ def device_area_bytes(size: int, packed: bool) -> int:
 
 def desc_flag_names(flags: int, packed: bool) -> tuple[str, ...]:
     """Names of the set bits of a descriptor's flags; unknown bits as one hexadecimal word."""
-    known = [(DESC_F_NEXT, "NEXT"), (DESC_F_WRITE, "WRITE"), (DESC_F_INDIRECT, "INDIRECT")]
-    if packed:
-        known += [(PACKED_F_AVAIL, "AVAIL"), (PACKED_F_USED, "USED")]
-    names = [name for bit, name in known if flags & bit]
-    rest = flags & ~sum(bit for bit, _ in known)
+    known = PACKED_FLAGS if packed else DESC_FLAGS
+    names = [name for name, bit in known.items() if flags & bit]
+    rest = flags & ~sum(known.values())
     if rest:
         names.append(f"0x{rest:x}")
     return tuple(names)

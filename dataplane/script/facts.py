@@ -1,23 +1,25 @@
-"""What a scenario can ask of one moment: the names, what stands behind each, and in which words it answers.
+"""What can be asked of one moment: the names, what stands behind each, and in which words it answers.
 
 The names are a tree: queues by name, below them the fields of the spec and each side's own copies. It is
-made for a scenario's own pair, so that a name that is not there is told before anything runs.
+made for a pair before anything runs, so that a name that is not there is told at once; `view` joins it with
+a moment.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 from dataplane import layout
+from dataplane.decode import ANSWERS
+from dataplane.features import STATUS_BITS
+from dataplane.reading import LEVELS
 from dataplane.records import LABEL_MASK, Kind, Label, Owner, Path, Reason
-from dataplane.script.table import near
-from dataplane.snapshot import Snapshot
+from dataplane.snapshot import DeviceState, DriverState, Notify, Snapshot
 
 Get = Callable[[Any], Any]
-Node = "Leaf | Record | Rows"
 _TABLE = 64  #: entries of an indirect table at most
 
 
@@ -45,7 +47,7 @@ class Leaf:
 class Record:
     """Named fields."""
 
-    fields: Mapping[str, tuple[Leaf | Record | Rows, Get]]
+    fields: Mapping[str, tuple[Node, Get]]
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,11 @@ class Rows:
     """Numbered rows of one kind."""
 
     length: int
-    row: Leaf | Record | Rows
+    row: Node
+
+
+Node: TypeAlias = Leaf | Record | Rows
+Fields: TypeAlias = dict[str, tuple[Node, Get]]
 
 
 @dataclass(frozen=True)
@@ -71,60 +77,36 @@ def _words(enum: Any) -> dict[str, int]:
     return {member.name.lower(): int(member) for member in enum}
 
 
+def _counted(words: Sequence[str]) -> dict[str, int]:
+    return {word: number for number, word in enumerate(words)}
+
+
 NUMBER, ADDRESS = Leaf(), Leaf(hexadecimal=True)
 _TRUTH = Leaf({"false": 0, "true": 1})
-_DESC_FLAGS = {
-    "NEXT": layout.DESC_F_NEXT,
-    "WRITE": layout.DESC_F_WRITE,
-    "INDIRECT": layout.DESC_F_INDIRECT,
-}
-_PACKED_FLAGS = {**_DESC_FLAGS, "AVAIL": layout.PACKED_F_AVAIL, "USED": layout.PACKED_F_USED}
-_EVENT_FLAGS = {"ENABLE": layout.EVENT_ENABLE, "DISABLE": layout.EVENT_DISABLE, "DESC": layout.EVENT_DESC}
-_STATUS = {
-    "ACKNOWLEDGE": 1,
-    "DRIVER": 2,
-    "DRIVER_OK": 4,
-    "FEATURES_OK": 8,
-    "DEVICE_NEEDS_RESET": 64,
-    "FAILED": 128,
-}
-_ANSWERS = {"none": 0, "quiet": 1, "sent": 2}
+_STATUS = Leaf({name: bit for bit, name in STATUS_BITS.items()}, flags=True)
+_LEVELS, _ANSWERS = _counted(LEVELS), _counted(ANSWERS)
 _KINDS = {kind.name.lower(): kind for kind in Kind if kind != Kind.OWN}
-_SIDE = ("frames", "bytes", "drops", "turns", "avail_wrap", "used_wrap")
-_DRIVER = (*_SIDE, "avail_idx", "last_used", "free", "free_head", "in_flight", "added")
-_DEVICE = (*_SIDE, "last_avail", "used_idx", "holding", "unflushed")
 _COUNTS = ("size", "generation", "published", "seen", "used", "collected")
 STEP = ("moved", "answer", "length", "id")
 TRAFFIC = ("sent", "arrived", "altered", "lost", "waiting")
+#: Flags by name wherever they stand.
+FLAGS = {**layout.PACKED_FLAGS, **layout.AVAIL_FLAGS, **layout.USED_FLAGS, **layout.EVENT_FLAGS}
+
+_BY_TYPE = {"int": NUMBER, "bool": _TRUTH, "Path": Leaf(_words(Path)), "Reason": Leaf(_words(Reason))}
 
 
-def _own(names: Sequence[str], **more: tuple[Leaf, Get]) -> Record:
-    fields: dict[str, tuple[Leaf | Record | Rows, Get]] = {name: (NUMBER, attrgetter(name)) for name in names}
-    fields |= {name: (_TRUTH, attrgetter(name)) for name in ("polling", "asleep")}
-    return Record({**fields, "broken": (Leaf(_words(Reason)), attrgetter("broken")), **more})
+def _own(state: type[DriverState | DeviceState | Notify]) -> Fields:
+    """What is one number in a side's own copies."""
+    known = {one.name: str(one.type) for one in fields(state)}
+    return {name: (_BY_TYPE[kind], attrgetter(name)) for name, kind in known.items() if kind in _BY_TYPE}
 
 
-_NOTIFY = Record(
-    {
-        "sent": (NUMBER, attrgetter("sent")),
-        "quiet": (NUMBER, attrgetter("quiet")),
-        "received": (NUMBER, attrgetter("received")),
-        "pending": (NUMBER, attrgetter("pending")),
-        "answer": (Leaf(_ANSWERS), lambda notify: _ANSWERS[notify.answer]),
-        "event": (NUMBER, attrgetter("event")),
-        "old": (NUMBER, attrgetter("old")),
-        "new": (NUMBER, attrgetter("new")),
-    }
-)
+_OWNERS = Record({one.name.lower(): (NUMBER, itemgetter(int(one))) for one in list(Owner)[:4]})
+_DRIVER, _DEVICE = Record(_own(DriverState)), Record(_own(DeviceState))
+_NOTIFY = Record({**_own(Notify), "answer": (Leaf(_ANSWERS), lambda notify: _ANSWERS[notify.answer])})
 
 
-def _table(slot: int, queue: Any) -> Any:
-    if slot not in queue.tables:
-        raise LookupError(f"no indirect table hangs on slot {slot}")
-    return queue.tables[slot]
-
-
-def _queue(index: int, size: int, packed: bool) -> Record:
+def queue_facts(index: int, size: int, packed: bool) -> Record:
     """The fields of one queue, read from (its snapshot, the moment)."""
 
     def of(get: str) -> Get:
@@ -134,7 +116,7 @@ def _queue(index: int, size: int, packed: bool) -> Record:
     def event(kind: Kind) -> Get:
         return lambda moment: moment.events.get((index, kind), 0)
 
-    flags = Leaf(_PACKED_FLAGS if packed else _DESC_FLAGS, flags=True)
+    flags = Leaf(layout.PACKED_FLAGS if packed else layout.DESC_FLAGS, flags=True)
     last = "id" if packed else "next"
     row = Record(
         {
@@ -144,52 +126,48 @@ def _queue(index: int, size: int, packed: bool) -> Record:
             last: (NUMBER, itemgetter(last)),
         }
     )
-    nobody = Leaf({"none": -1})
-    fields: dict[str, tuple[Leaf | Record | Rows, Get]] = {
+    known: Fields = {
         **{name: (NUMBER, of(name)) for name in _COUNTS},
         "enabled": (_TRUTH, of("enabled")),
         "desc": (Rows(size, row), of("desc")),
-        "table": (Rows(size, Rows(_TABLE, row)), lambda both: _Tables(both[0])),
+        "table": (Rows(size, Rows(_TABLE, row)), of("tables")),
         "owner": (Rows(size, Leaf(_words(Owner))), of("owner")),
         "label": (Rows(size, Leaf(_words(Label))), lambda both: both[0].label & LABEL_MASK),
         "head": (Rows(size, Leaf({"none": 0xFFFF})), of("head")),
-        "buffer": (Rows(size, nobody), of("buffer")),
-        "owners": (
-            Record({o.name.lower(): (NUMBER, itemgetter(int(o))) for o in list(Owner)[:4]}),
-            of("owners"),
-        ),
-        "driver": (_own(_DRIVER, path=(Leaf(_words(Path)), attrgetter("path"))), of("driver")),
-        "device": (_own(_DEVICE), of("device")),
+        "buffer": (Rows(size, Leaf({"none": -1})), of("buffer")),
+        "owners": (_OWNERS, of("owners")),
+        "driver": (_DRIVER, of("driver")),
+        "device": (_DEVICE, of("device")),
         "kick": (_NOTIFY, of("driver.kick")),
         "call": (_NOTIFY, of("device.call")),
         "events": (Record({name: (NUMBER, event(k)) for name, k in _KINDS.items()}), itemgetter(1)),
     }
-    fields |= _packed_areas(of) if packed else _split_areas(of, size)
-    return Record(fields)
+    known |= _packed_areas(of) if packed else _split_areas(of, size)
+    return Record(known)
 
 
-def _split_areas(of: Callable[[str], Get], size: int) -> dict[str, tuple[Leaf | Record | Rows, Get]]:
+def _split_areas(of: Callable[[str], Get], size: int) -> Fields:
     used = Record({"id": (NUMBER, itemgetter("id")), "len": (NUMBER, itemgetter("len"))})
     return {
-        "avail_flags": (Leaf({"NO_INTERRUPT": layout.AVAIL_F_NO_INTERRUPT}, flags=True), of("avail_flags")),
+        "avail_flags": (Leaf(layout.AVAIL_FLAGS, flags=True), of("avail_flags")),
         "avail_idx": (NUMBER, of("avail_idx")),
         "avail_ring": (Rows(size, NUMBER), of("avail_ring")),
         "used_event": (NUMBER, of("used_event")),
-        "used_flags": (Leaf({"NO_NOTIFY": layout.USED_F_NO_NOTIFY}, flags=True), of("used_flags")),
+        "used_flags": (Leaf(layout.USED_FLAGS, flags=True), of("used_flags")),
         "used_idx": (NUMBER, of("used_idx")),
         "used_ring": (Rows(size, used), of("used_ring")),
         "avail_event": (NUMBER, of("avail_event")),
     }
 
 
-def _packed_areas(of: Callable[[str], Get]) -> dict[str, tuple[Leaf | Record | Rows, Get]]:
-    fields: dict[str, tuple[Leaf | Record | Rows, Get]] = {}
+def _packed_areas(of: Callable[[str], Get]) -> Fields:
+    known: Fields = {}
     for side in ("driver", "device"):
         off_wrap = of(f"{side}_off_wrap")
-        fields[f"{side}_off"] = (NUMBER, _bits(off_wrap, 0, 0x7FFF))
-        fields[f"{side}_wrap"] = (NUMBER, _bits(off_wrap, 15, 1))
-        fields[f"{side}_flags"] = (Leaf(_EVENT_FLAGS), of(f"{side}_flags"))
-    return fields
+        known[f"{side}_off"] = (NUMBER, _bits(off_wrap, 0, 0x7FFF))
+        known[f"{side}_wrap"] = (NUMBER, _bits(off_wrap, 15, 1))
+        known[f"{side}_flags"] = (Leaf(layout.EVENT_FLAGS), of(f"{side}_flags"))
+    return known
 
 
 def _bits(get: Get, shift: int, mask: int) -> Get:
@@ -208,16 +186,6 @@ def _way(name: str) -> Get:
     return lambda moment: moment.traffic[name]
 
 
-class _Tables:
-    """Indirect tables by slot."""
-
-    def __init__(self, queue: Any) -> None:
-        self._queue = queue
-
-    def __getitem__(self, slot: int) -> Any:
-        return _table(slot, self._queue)
-
-
 @dataclass(frozen=True)
 class QueueName:
     """A queue that a scenario has."""
@@ -229,71 +197,84 @@ class QueueName:
 
 def facts(queues: Sequence[QueueName], packed: bool, *, named: Sequence[str], hand: bool) -> Record:
     """The tree of all names. `named`: faults and breakpoints; `hand`: rings moved by verbs."""
-    fields: dict[str, tuple[Leaf | Record | Rows, Get]] = {
-        one.name: (_queue(one.index, one.size, packed), _one_queue(one.index)) for one in queues
+    known: Fields = {
+        one.name: (queue_facts(one.index, one.size, packed), _one_queue(one.index)) for one in queues
     }
-    fields["status"] = (Leaf(_STATUS, flags=True), attrgetter("snapshot.status"))
-    fields["config_generation"] = (NUMBER, attrgetter("snapshot.config_generation"))
-    levels = {"off": 0, "operations": 1, "stores": 2}
-    fields["trace"] = (Leaf(levels), lambda moment: levels[moment.snapshot.logs.trace_level])
+    known["status"] = (_STATUS, attrgetter("snapshot.status"))
+    known["config_generation"] = (NUMBER, attrgetter("snapshot.config_generation"))
+    known["trace"] = (Leaf(_LEVELS), lambda moment: _LEVELS[moment.snapshot.logs.trace_level])
     if not hand:
-        fields["ack"] = (Leaf({"none": -1, "OK": 0, "ERR": 1}), lambda moment: moment.step["ack"])
-        fields["queue_pairs"] = (NUMBER, attrgetter("snapshot.queue_pairs"))
+        known["ack"] = (Leaf({"none": -1, "OK": 0, "ERR": 1}), lambda moment: moment.step["ack"])
+        known["queue_pairs"] = (NUMBER, attrgetter("snapshot.queue_pairs"))
         way = Record({name: (NUMBER, itemgetter(name)) for name in TRAFFIC})
         for name in ("to_device", "to_driver"):
-            fields[name] = (way, _way(name))
+            known[name] = (way, _way(name))
     if named:
         hits = Record({name: (NUMBER, _hits(name)) for name in named})
-        fields["hits"] = (hits, lambda moment: moment)
+        known["hits"] = (hits, lambda moment: moment)
     if hand:
-        fields["step"] = (
+        known["step"] = (
             Record({n: (_TRUTH if n == "answer" else NUMBER, itemgetter(n)) for n in STEP}),
             attrgetter("step"),
         )
-    return Record(fields)
+    return Record(known)
 
 
-def find(tree: Record, path: Sequence[str | int]) -> Leaf:
-    """What kind of value a path leads to; LookupError names what is not there."""
-    node: Leaf | Record | Rows = tree
-    told = ""
-    for part in path:
-        if isinstance(part, int):
-            if not isinstance(node, Rows):
-                raise LookupError(f"{told} has no rows to number")
-            if part >= node.length:
-                raise LookupError(f"{told} has no row {part}; they are numbered 0 to {node.length - 1}")
-            node, told = node.row, f"{told}[{part}]"
-            continue
-        if isinstance(node, Rows):
-            raise LookupError(f"{told} has {node.length} rows: which? {told}[0]")
-        if isinstance(node, Leaf):
-            raise LookupError(f"{told} is a number and has no {part}")
-        if part not in node.fields:
-            where = f"{told} has no" if told else "there is no"
-            raise LookupError(f"{where} {part}; {near(part, node.fields)}")
-        node, told = node.fields[part][0], f"{told}.{part}" if told else part
-    if isinstance(node, Rows):
-        raise LookupError(f"{told} has {node.length} rows: which? {told}[0]")
-    if isinstance(node, Record):
-        raise LookupError(f"{told} has several fields; {near('', node.fields)}")
-    return node
+BLANK = object()  #: in place of a moment: every number is 0
 
 
-def value(tree: Record, path: Sequence[str | int], moment: Moment) -> int:
-    """What stands there now; LookupError where there is nothing just now."""
-    node: Leaf | Record | Rows = tree
-    at: Any = moment
-    for part in path:
-        if isinstance(part, int):
-            assert isinstance(node, Rows)
-            node = node.row
-            try:
-                at = at[part]
-            except IndexError:
-                raise LookupError(f"there are {len(at)} entries only") from None
-        else:
-            assert isinstance(node, Record)
-            node, get = node.fields[part]
-            at = get(at)
-    return int(at)
+class Fact(int):
+    """A number that stands somewhere in the tree."""
+
+    leaf: Leaf
+
+    @property
+    def spelt(self) -> str:
+        return self.leaf.spell(self)
+
+
+class View(Mapping[str, Any]):
+    """The fields of a record at a moment: facts, and views of what lies below."""
+
+    def __init__(self, node: Record, at: Any) -> None:
+        self.node, self.at = node, at
+
+    def __getitem__(self, name: str) -> Any:
+        node, get = self.node.fields[name]
+        return _below(node, BLANK if self.at is BLANK else get(self.at))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.node.fields)
+
+    def __len__(self) -> int:
+        return len(self.node.fields)
+
+
+class RowsView(Sequence[Any]):
+    """Rows at a moment. LookupError, in one line, where one is not there just now."""
+
+    def __init__(self, node: Rows, at: Any) -> None:
+        self._node, self._at = node, at
+
+    def __len__(self) -> int:
+        return self._node.length
+
+    def __getitem__(self, row: Any) -> Any:
+        if row not in range(self._node.length):
+            raise IndexError
+        if self._at is BLANK:
+            return _below(self._node.row, BLANK)
+        try:
+            return _below(self._node.row, self._at[row])
+        except IndexError:
+            raise LookupError(f"there are {len(self._at)} entries only") from None
+        except KeyError:
+            raise LookupError(f"no indirect table hangs on slot {row}") from None
+
+
+def _below(node: Node, at: Any) -> Any:
+    if isinstance(node, Leaf):
+        fact = Fact(0 if at is BLANK else at)
+        fact.leaf = node
+        return fact
+    return View(node, at) if isinstance(node, Record) else RowsView(node, at)

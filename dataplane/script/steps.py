@@ -12,21 +12,21 @@ from dataplane.breaks_text import BreakError
 from dataplane.breaks_text import parse as parse_break
 from dataplane.faults import Fault
 from dataplane.interleaving import InterleavingError, parse_interleaving
+from dataplane.reading import LEVELS
 from dataplane.records import Side
 from dataplane.script import actions as a
 from dataplane.script import frames
-from dataplane.script.expect import Expectation, Unsound, parse
+from dataplane.script.expect import Expectation, parse
+from dataplane.script.expression import Unsound
 from dataplane.script.facts import QueueName, Record
 from dataplane.script.frames import Frame
 from dataplane.script.table import Table, near, spelt, there_are
-from dataplane.source import TraceLevel
 
 LIMIT, LIMIT_MAX = 20_000, 200_000  #: operations in which something must come to pass
 SECONDS_MAX = 10.0
 COUNT_MAX = 10_000
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _WHOLE = re.compile(r"(?:(\d{1,6})\s+)?(packet|lap)s?")
-_LEVELS: tuple[TraceLevel, ...] = ("off", "operations", "stores")
 
 
 @dataclass(frozen=True)
@@ -257,8 +257,8 @@ def _announce(do: Table, stage: Stage) -> a.Action:
 
 
 def _trace(do: Table, stage: Stage) -> a.Action:
-    word = do.one_of("trace", _LEVELS)
-    return a.Trace(next(level for level in _LEVELS if level == word))
+    word = do.one_of("trace", LEVELS)
+    return a.Trace(next(level for level in LEVELS if level == word))
 
 
 def _break(do: Table, stage: Stage) -> a.Action:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from dataplane.pair import Pair
+from dataplane.script.expression import Unsound
+from dataplane.script.facts import View
 from inspector.learning import ringfacts, verbs
 from inspector.learning.bench import Bench, set_up
 from inspector.learning.lesson import PANES, Claim, Lesson, LessonError, Page, Part
@@ -57,7 +59,7 @@ class Course:
         self.panes: frozenset[str] = frozenset()
         self.retired: list[Bench] = []  #: no longer used, to be closed by `sweep`
         self.failed: tuple[str, ...] = ()  #: claims that did not hold: there are none in a sound lesson
-        self._kept: dict[str, Mapping[str, Any]] = {}
+        self._kept: dict[str, View] = {}
         self._bench: Bench | None = None
         self.turn_to(page)
 
@@ -331,7 +333,7 @@ class Course:
         cells = [claim for claim in part.look if claim.text not in PANES]
         try:
             named = frozenset(mark for claim in cells for mark in marks_of(claim.text, known, bench.shape))
-        except ringfacts.FactError as error:
+        except Unsound as error:
             raise LessonError(f"lesson {self.lesson.name}, line {part.line}: {error}") from None
         stores = bench.stored()
         if part.look:
@@ -347,14 +349,11 @@ class Course:
         self.bench.read()
         return claim is not None and ringfacts.holds(claim.text, self.facts())
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> View:
         """Every name that the lesson may use now."""
         bench = self.bench
-        known = ringfacts.facts(
-            bench.tick.snapshot, bench.shape.name, bench.before.snapshot, bench.pair.memory
-        )
-        known["kept"] = self._kept
-        return known
+        before = bench.before.snapshot
+        return ringfacts.facts(bench.tick.snapshot, bench.shape.name, before, bench.pair.memory, self._kept)
 
     def _filled(self, text: str, known: Mapping[str, Any]) -> str:
         """Prose with the numbers of the ring in it."""

@@ -5,70 +5,52 @@ A mark is (area, row, field) in the words of `dataplane.places`.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from typing import Any
 
 from dataplane.keyframe import QueueShape
 from dataplane.places import covered
+from dataplane.script.expression import Name, Unsound, work
 from dataplane.snapshot import Array
 from inspector.learning import ringfacts
-from inspector.learning.ringfacts import FactError
 
 Mark = tuple[str, int, str]
 
-#: Names of an expression that are one value in memory.
-_SINGLE = ("avail_flags", "avail_idx", "used_event", "used_flags", "used_idx", "avail_event")
+#: Names of an expression that are one value.
+_SINGLE = (
+    *("avail_flags", "avail_idx", "used_event", "used_flags", "used_idx", "avail_event"),
+    *("published", "seen", "used", "collected"),
+)
 _EVENTS = {
-    "driver_off": ("driver_event", "off_wrap"),
-    "driver_wrap": ("driver_event", "off_wrap"),
-    "driver_flags": ("driver_event", "flags"),
-    "device_off": ("device_event", "off_wrap"),
-    "device_wrap": ("device_event", "off_wrap"),
-    "device_flags": ("device_event", "flags"),
+    f"{side}_{name}": (f"{side}_event", 0, field)
+    for side in ("driver", "device")
+    for name, field in (("off", "off_wrap"), ("wrap", "off_wrap"), ("flags", "flags"))
 }
-_DESC = ("addr", "len", "flags", "next", "id")
-_COUNTS = ("published", "seen", "used", "collected")
 
 
 def marks_of(text: str, known: Mapping[str, Any], shape: QueueShape) -> frozenset[Mark]:
-    """The cells that an expression such as `desc[free_head].len` names; FactError where it names none.
+    """The cells that an expression such as `desc[free_head].len` names; Unsound where it names none.
 
     A row without a field, such as `desc[1]`, is every cell of it.
     """
-    area, index, field = _mark_of(text, known, shape)
-    names = ("id", "len") if area == "used_ring" else _DESC if area in ("desc", "tables") else ()
-    return frozenset((area, index, name) for name in ((field,) if field or not names else names))
-
-
-def _mark_of(text: str, known: Mapping[str, Any], shape: QueueShape) -> Mark:
-    node: ast.expr = ringfacts.parse(text)
-    field = ""
-    if isinstance(node, ast.Attribute):
-        field, node = node.attr, node.value
-        if isinstance(node, ast.Name) and node.id in ("driver", "device"):
-            return f"own_{node.id}", 0, field
-    rows: list[int] = []
-    while isinstance(node, ast.Subscript):
-        rows.insert(0, int(ringfacts.evaluate(ast.unparse(node.slice), known)))
-        node = node.value
-    if isinstance(node, ast.Name):
-        match node.id, rows:
-            case ("desc" | "used_ring", [row]):
-                return node.id, row, field
-            case ("owner", [row]):
-                return "desc", row, "owner"
-            case ("avail_ring", [row]) if not field:
-                return node.id, row, ""
-            case ("table", [slot, entry]):
-                return "tables", slot * shape.table_entries + entry, field
-            case (name, []) if name in _SINGLE:
-                return name, 0, ""
-            case (name, []) if name in _EVENTS:
-                return _EVENTS[name][0], 0, _EVENTS[name][1]
-            case (name, []) if name in _COUNTS:
-                return name, 0, ""
-    raise FactError(f"{text}: names no cell that could be marked")
+    node = ringfacts.parse(text)
+    parts = node.parts if isinstance(node, Name) else ()
+    match [p if isinstance(p, str) else work(ringfacts.bound(p, known), known) for p in parts]:
+        case ["desc" | "used_ring" as area, int(row)]:
+            return frozenset((area, row, field) for field in known[area][0])
+        case ["desc" | "used_ring" as area, int(row), str(field)]:
+            return frozenset({(area, row, field)})
+        case ["owner", int(row)]:
+            return frozenset({("desc", row, "owner")})
+        case ["avail_ring", int(row)]:
+            return frozenset({("avail_ring", row, "")})
+        case ["table", int(slot), int(row), str(field)]:
+            return frozenset({("tables", slot * shape.table_entries + row, field)})
+        case ["driver" | "device" as side, str(field)]:
+            return frozenset({(f"own_{side}", 0, field)})
+        case [str(name)] if name in _SINGLE or name in _EVENTS:
+            return frozenset({_EVENTS.get(name, (name, 0, ""))})
+    raise Unsound(f"{text}: names no cell that could be marked")
 
 
 def stored(shape: QueueShape, stores: Array) -> frozenset[Mark]:

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 import pytest
 
 from dataplane.records import Kind, Side
+from dataplane.script.expression import Unsound as FactError
 from dataplane.source import START
 from inspector.learning import lesson as lessons
 from inspector.learning import ringfacts, verbs
 from inspector.learning.course import Course, number
 from inspector.learning.lesson import LessonError, parse
 from inspector.learning.marks import marks_of
-from inspector.learning.ringfacts import FactError, evaluate, written
+from inspector.learning.ringfacts import evaluate, written
 
 HEAD = '+++\ntitle = "T"\nabout = "A"\nqueue = "tx0"\nstart = ["settle"]\n[pair]\nqueue_size = 4\n+++\n'
 
