@@ -20,11 +20,11 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from dataplane.script.facts import FLAGS, Fact, Leaf, RowsView
-from dataplane.script.table import near
+from dataplane.script.table import near, there_are
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>0[xX][0-9a-fA-F_]+|\d[\d_]*)|(?P<name>[A-Za-z_]\w*)|(?P<text>'[^']*')"
-    r"|(?P<sign>==|!=|<=|>=|<<|>>|//|[<>+\-*%&|^~.,()\[\]]))"
+    r"|(?P<sign>==|!=|<=|>=|<<|//|[<>+\-*%&|~.,()\[\]]))"
 )
 _LONGEST = 400  #: characters
 _DEEPEST = 40  #: parts within parts
@@ -34,13 +34,6 @@ _SHIFT = 128  #: bits
 
 class Unsound(ValueError):
     """A text that cannot be read, names what is not there or cannot be worked out: one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word in quotes."""
-
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +52,13 @@ class Op:
     of: tuple[Node, ...]
 
 
-Node: TypeAlias = int | Word | Name | Op
+Node: TypeAlias = int | str | Name | Op  #: a text is a word in quotes
 
 
 def _shifted(value: int, by: int) -> int:
-    if not -_SHIFT < by < _SHIFT:
+    if not 0 <= by < _SHIFT:
         raise ValueError
-    return value << by if by >= 0 else value >> -by
+    return value << by
 
 
 def _u16(value: int) -> int:
@@ -95,10 +88,8 @@ _CALLS: dict[str, tuple[int, Callable[..., int]]] = {
 }
 _CALCULATE: dict[str, Callable[..., int]] = {
     "|": operator.or_,
-    "^": operator.xor,
     "&": operator.and_,
     "<<": _shifted,
-    ">>": lambda value, by: _shifted(value, -by),
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
@@ -112,7 +103,7 @@ _LEVELS = {
     "or": _OR,
     "and": _AND,
     **dict.fromkeys(_COMPARE, _COMPARING),
-    **{"|": 5, "^": 6, "&": 7, "<<": 8, ">>": 8, "+": 9, "-": 9, "*": 10, "//": 10, "%": 10},
+    **{"|": 5, "&": 7, "<<": 8, "+": 9, "-": 9, "*": 10, "//": 10, "%": 10},
 }
 
 
@@ -140,13 +131,13 @@ def bind(node: Node, known: Mapping[str, Any], beside: tuple[str, Leaf] | None =
     `known` are the facts, which need no values yet (`facts.BLANK`); words belong to the one `beside` them.
     """
     match node:
-        case Word(word):
-            return _number_of(word, known, beside, node)
+        case str(word):
+            return _number_of(word, known, beside, quoted=True)
         case Name(parts=(str(word),)) if word not in known or (beside and word in beside[1].words):
             return _number_of(word, known, beside)
         case Name(text, parts):
             for part in parts:
-                if isinstance(part, Word) or (isinstance(part, Name) and not _is_known(part, known)):
+                if isinstance(part, Name) and not _is_known(part, known):
                     raise Unsound(f"the number of a row is wanted after {text[: text.index('[') + 1]}")
             bound = Name(text, tuple(p if isinstance(p, str) else bind(p, known) for p in parts))
             _reach(bound, known, _first_row)
@@ -177,29 +168,25 @@ def _first(node: Node, known: Mapping[str, Any]) -> tuple[str, Leaf] | None:
 
 
 def _number_of(
-    word: str, known: Mapping[str, Any], beside: tuple[str, Leaf] | None, quoted: Word | None = None
+    word: str, known: Mapping[str, Any], beside: tuple[str, Leaf] | None, quoted: bool = False
 ) -> Node:
-    """What a word stands for; a flag's name means something without a fact too."""
+    """What a word stands for: without a fact itself where it is quoted, or the flag of this name."""
     if beside is not None:
         text, words = beside[0], beside[1].words
         if word not in words:
             there = near(word, words) if words else "it is a number"
             raise Unsound(f"{word} is no word for {text}; {there}")
         return words[word]
-    if quoted is not None:
-        return quoted
-    if word not in FLAGS:
+    if not quoted and word not in FLAGS:
         raise Unsound(f"nothing is called {word!r} here; {near(word, known)}")
-    return FLAGS[word]
+    return word if quoted else FLAGS[word]
 
 
 def work(node: Node, known: Mapping[str, Any]) -> int | str:
     """What something bound comes to now: a `Fact`, another number or a word. Unsound."""
     match node:
-        case int():
+        case int() | str():
             return node
-        case Word(text):
-            return text
         case Name():
             return _reach(node, known, lambda row: work(row, known))
         case Op("and", of):
@@ -244,22 +231,19 @@ def _spelt(keys: Sequence[str | int]) -> str:
 
 
 def _missing(at: Any, told: str, key: str | int) -> str:
-    """Why what is `told` has no such field or row, or with "" is no value itself."""
+    """Why what is `told` has no such field or row; with "", why it is no value itself."""
     rows = len(at) if isinstance(at, RowsView) else 0
+    if isinstance(key, int) and not rows:
+        return f"{told} has no rows to number"
     if isinstance(key, int):
-        return (
-            f"{told} has no row {key}; they are numbered 0 to {rows - 1}"
-            if rows
-            else f"{told} has no rows to number"
-        )
+        return f"{told} has no row {key}; they are numbered 0 to {rows - 1}"
     if rows:
         return f"{told} has {rows} rows: which? {told}[0]"
     if isinstance(at, int | str):
         return f"{told} is a number and has no {key}"
-    fields = [str(field) for field in at]
-    if not key:
-        return f"{told} has several fields; {near('', fields)}"
-    return f"{f'{told} has' if told else 'there is'} no {key}; {near(key, fields)}"
+    if key:
+        return f"{f'{told} has' if told else 'there is'} no {key}; {near(key, at)}"
+    return f"{told} has several fields; {there_are([str(field) for field in at])}"
 
 
 class _Reader:
@@ -311,7 +295,7 @@ class _Reader:
 
     def _need(self, sign: str, after: str = "") -> None:
         if not self._take(sign):
-            raise Unsound(f"a {sign} is missing after {after or self._before}")
+            raise Unsound(f"a{'n' * sign.isalpha()} {sign} is missing after {after or self._before}")
 
     def _expression(self, least: int = 0) -> Node:
         """What binds at least so tightly."""
@@ -351,7 +335,7 @@ class _Reader:
             case "number":
                 return self._number()
             case "text":
-                return Word(self._next()[1:-1])
+                return self._next()[1:-1]
             case "name":
                 return self._name()
         if self._take("("):
@@ -372,9 +356,10 @@ class _Reader:
 
         parts: list[str | Node] = [first]
         while sign := self._take(".", "["):
-            wanted = "a field" if sign == "." else "the number of a row"
-            if self._kind != "name" if sign == "." else not self._kind:
-                raise Unsound(f"{wanted} is wanted after {text()}")
+            if sign == "." and self._kind != "name":
+                raise Unsound(f"a field is wanted after {text()}")
+            if sign == "[" and self._kind in ("", "text"):
+                raise Unsound(f"the number of a row is wanted after {text()}")
             parts.append(self._next() if sign == "." else self._expression())
             if sign == "[":
                 self._need("]", text())

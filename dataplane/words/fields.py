@@ -14,12 +14,6 @@ from dataplane import layout, places
 from dataplane.keyframe import QueueShape
 from dataplane.places import Place
 
-_EVENT_FLAGS = {
-    layout.EVENT_ENABLE: "ENABLE",
-    layout.EVENT_DISABLE: "DISABLE",
-    layout.EVENT_DESC: "DESC",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
@@ -56,7 +50,7 @@ def decoded(place: Place, value: int, shape: QueueShape) -> str:
         case (("driver_event" | "device_event"), "off_wrap"):
             return f"offset {value & 0x7FFF}, wrap {value >> 15}"
         case (("driver_event" | "device_event"), "flags"):
-            return _EVENT_FLAGS.get(value, f"0x{value:x}")
+            return layout.EVENT_NAMES.get(value, f"0x{value:x}")
         case "avail_flags", _:
             return "NO_INTERRUPT" if value == layout.AVAIL_F_NO_INTERRUPT else f"{value}"
         case "used_flags", _:

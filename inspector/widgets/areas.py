@@ -14,7 +14,14 @@ from textual import events
 from textual.binding import BindingType
 from textual.strip import Strip
 
-from dataplane.layout import AVAIL_F_NO_INTERRUPT, EVENT_DESC, EVENT_DISABLE, EVENT_ENABLE, USED_F_NO_NOTIFY
+from dataplane.layout import (
+    AVAIL_F_NO_INTERRUPT,
+    EVENT_DESC,
+    EVENT_DISABLE,
+    EVENT_ENABLE,
+    EVENT_NAMES,
+    USED_F_NO_NOTIFY,
+)
 from dataplane.records import Owner
 from dataplane.snapshot import AnyQueue, PackedQueue, SplitQueue
 from inspector.sanitise import clean
@@ -25,7 +32,6 @@ from inspector.widgets.pane import Ink, Pane, Piece, line, title
 from inspector.widgets.queues import tick_queue
 from inspector.widgets.ringtext import OWNER_MEANINGS, label_sign, label_word
 
-EVENT_FLAG_WORDS = {EVENT_ENABLE: "ENABLE", EVENT_DISABLE: "DISABLE", EVENT_DESC: "DESC"}
 _NAME, _VALUE = 11, 7
 SIDE_BY_SIDE = 68
 
@@ -104,7 +110,7 @@ def _split_facts(queue: SplitQueue) -> tuple[list[Fact], list[Fact]]:
 
 def _packed_facts(queue: PackedQueue) -> tuple[list[Fact], list[Fact]]:
     def event(off_wrap: int, flags: int, writer: str) -> list[Fact]:
-        word = EVENT_FLAG_WORDS.get(flags & 3, "reserved")
+        word = EVENT_NAMES.get(flags & 3, "reserved")
         return [
             Fact("off", str(off_wrap & 0x7FFF), "", "", writer, True),
             Fact("wrap", str(off_wrap >> 15), "", "", writer, True),
