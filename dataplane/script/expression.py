@@ -15,6 +15,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -115,14 +116,13 @@ def parse(text: str) -> Node:
     return _Reader(text).whole()
 
 
-def names(node: Node) -> Iterator[Name]:
-    """Every path in it, in the order in which it is written."""
+def names(node: str | Node, rows: bool = True) -> Iterator[Name]:
+    """Every path in it, in the order in which it is written; with `rows` those that say which row, too."""
     if isinstance(node, Name):
         yield node
-    if isinstance(node, Name | Op):
-        for part in node.parts if isinstance(node, Name) else node.of:
-            if not isinstance(part, str):
-                yield from names(part)
+    of = node.of if isinstance(node, Op) else node.parts if isinstance(node, Name) and rows else ()
+    for part in of:
+        yield from names(part, rows)
 
 
 def bind(node: Node, known: Mapping[str, Any], beside: tuple[str, Leaf] | None = None) -> Node:
@@ -137,7 +137,7 @@ def bind(node: Node, known: Mapping[str, Any], beside: tuple[str, Leaf] | None =
             return _number_of(word, known, beside)
         case Name(text, parts):
             for part in parts:
-                if isinstance(part, Name) and not _is_known(part, known):
+                if isinstance(part, Name) and len(part.parts) == 1 and part.text not in known:
                     raise Unsound(f"the number of a row is wanted after {text[: text.index('[') + 1]}")
             bound = Name(text, tuple(p if isinstance(p, str) else bind(p, known) for p in parts))
             _reach(bound, known, _first_row)
@@ -151,16 +151,11 @@ def bind(node: Node, known: Mapping[str, Any], beside: tuple[str, Leaf] | None =
     return node
 
 
-def _is_known(name: Name, known: Mapping[str, Any]) -> bool:
-    return len(name.parts) > 1 or name.parts[0] in known
-
-
 def _first(node: Node, known: Mapping[str, Any]) -> tuple[str, Leaf] | None:
     """Its first fact with words, else its first: as it is written, and what it can be."""
     found: list[tuple[str, Leaf]] = []
-    for name in names(node):
-        if _is_known(name, known):
-            bind(name, known)
+    for name in names(node, rows=False):
+        with suppress(Unsound):  # told when this name is bound
             fact = _reach(name, known, _first_row)
             if isinstance(fact, Fact):
                 found.append((name.text, fact.leaf))
@@ -177,9 +172,11 @@ def _number_of(
             there = near(word, words) if words else "it is a number"
             raise Unsound(f"{word} is no word for {text}; {there}")
         return words[word]
-    if not quoted and word not in FLAGS:
+    if quoted:
+        return word
+    if word not in FLAGS:
         raise Unsound(f"nothing is called {word!r} here; {near(word, known)}")
-    return word if quoted else FLAGS[word]
+    return FLAGS[word]
 
 
 def work(node: Node, known: Mapping[str, Any]) -> int | str:

@@ -37,10 +37,12 @@ def known() -> Iterator[View]:
         ("owner[used] == available and used == 0", 1),  # a fact in its own right, a word beside an owner
         ("owner[0] == used or used == owner[0]", 0),
         ("owner[0] == 'available'", 1),
+        ("desc[owner[0]].next == used", 1),  # a row is no neighbour
         ("desc[avail_ring[size - 1]].flags has WRITE", 1),
         ("desc[0].flags lacks NEXT | INDIRECT", 1),
         ("queues.tx0.published == 0 and queues.rx0.published == published", 1),
         ("u16(0 - 1)", 65535),
+        ("1" + "+1" * 190, 191),
         ("2 + 3 * 4 - 10 // 3 % 2", 13),
         ("1 | 6 & 3", 3),
         ("~0 & 0xf", 15),
@@ -69,6 +71,7 @@ def test_what_it_means(known: View, text: str, value: int | str) -> None:
         ("passed(1, 2)", "passed() takes 3 values"),
         ("1 // published - 0 // (used - used)", "it cannot be worked out"),
         ("(" * 60 + "1" + ")" * 60, "it is nested too deeply"),
+        ("desc[0 == " * 15 + "size" + "]" * 15, "desc[0] has several fields"),
         ("1 if 2", "an else is missing after 2"),
         ("events.store", "there is no events; did you mean used_event?"),
     ],
