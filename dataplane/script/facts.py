@@ -1,7 +1,7 @@
 """What can be asked of one moment: the names, what stands behind each, and in which words it answers.
 
 The names are a tree: queues by name, below them the fields of the spec and each side's own copies. It is
-made for a pair before anything runs, so that a name that is not there is told at once; `view` joins it with
+made for a pair before anything runs, so that a name that is not there is told at once; a `View` joins it with
 a moment.
 """
 
