@@ -57,6 +57,11 @@ EVENT_NAMES = {value: name for name, value in EVENT_FLAGS.items()}
 QUEUE_SIZE_MAX = 32768
 
 
+def need_event(event: int, new: int, old: int) -> bool:
+    """vring_need_event (2.7.10.1): whether a free-running index went past `event` from `old` to `new`."""
+    return (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
+
+
 def driver_area_bytes(size: int, packed: bool) -> int:
     """Bytes of the driver area: the available ring with used_event (2.7.6), or 4 (2.8.10)."""
     return 4 if packed else 6 + 2 * size

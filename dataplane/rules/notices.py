@@ -27,11 +27,6 @@ class Wish:
     evidence: tuple[Evidence, ...]
 
 
-def crossed(event: int, new: int, old: int) -> bool:
-    """2.7.7.1: whether a free-running index went past `event` on its way from `old` to `new`."""
-    return (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
-
-
 def _ring_event(off_wrap: int, wrap: int, size: int) -> int:
     """A packed event offset as a position on the same lap as an index with this wrap counter."""
     offset = off_wrap & 0x7FFF
@@ -92,7 +87,7 @@ def raw(wish: Wish, queue: AnyQueue) -> int:
 
 
 def _split_event(name: str, event: int, index: str, new: int, old: int) -> Wish:
-    due = crossed(event, new, old)
+    due = layout.need_event(event, new, old)
     words = f"{name} is {event}: one is due when {index} moves past {event}; it went {old} -> {new}"
     return Wish("event", due, words, (Evidence(name, event), Evidence(index, new)))
 

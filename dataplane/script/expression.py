@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
+from dataplane.layout import need_event
 from dataplane.script.facts import FLAGS, Fact, Leaf, RowsView
 from dataplane.script.table import near, there_are
 
@@ -66,11 +67,6 @@ def _u16(value: int) -> int:
     return value & 0xFFFF
 
 
-def _passed(event: int, new: int, old: int) -> int:
-    """vring_need_event (2.7.10.1): whether a move from old to new passes the event value."""
-    return _u16(new - event - 1) < _u16(new - old)
-
-
 _COMPARE: dict[str, Callable[..., Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -85,7 +81,7 @@ _COMPARE: dict[str, Callable[..., Any]] = {
 _CALLS: dict[str, tuple[int, Callable[..., int]]] = {
     "u16": (1, _u16),
     "bit": (2, lambda value, at: value >> (at & 63) & 1),
-    "passed": (3, _passed),
+    "passed": (3, need_event),
 }
 _CALCULATE: dict[str, Callable[..., int]] = {
     "|": operator.or_,

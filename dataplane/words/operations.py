@@ -65,11 +65,6 @@ _COMMANDS = {
 }
 
 
-def needed(event: int, new: int, old: int) -> bool:
-    """Whether an event value lies in (old, new], in 16 bits: the rule of 2.7.7.2 and 2.8.10."""
-    return (new - event - 1) & 0xFFFF < (new - old) & 0xFFFF
-
-
 def reason(value: int) -> tuple[str, str]:
     """A reason code in words, and its section."""
     try:
@@ -191,8 +186,8 @@ def _packed_arithmetic(shape: QueueShape, kick: bool, sent: bool, old: int, new:
     if flags != layout.EVENT_DESC or not shape.event_idx:
         return f"the {whose}'s event flags say ENABLE"
     offset, wrap = off_wrap & 0x7FFF, off_wrap >> 15
-    same = needed(offset, new, old)
-    other = needed((offset - shape.size) & 0xFFFF, new, old)
+    same = layout.need_event(offset, new, old)
+    other = layout.need_event((offset - shape.size) & 0xFFFF, new, old)
     other_lap = sent == other and sent != same
     value = (offset - shape.size) & 0xFFFF if other_lap else offset
     left, right = (new - value - 1) & 0xFFFF, (new - old) & 0xFFFF

@@ -15,9 +15,9 @@ import pytest
 
 from dataplane.faults import Fault
 from dataplane.faults_text import parse_fault
+from dataplane.layout import need_event
 from dataplane.pair import Pair, PlayFrame
 from dataplane.records import TO_DEVICE, TO_DRIVER, Reason, Side
-from dataplane.rules import notices
 from dataplane.rules.doctor import STUCK, Doctor
 from dataplane.rules.finding import Finding
 from dataplane.snapshot import AnyQueue, Snapshot
@@ -265,7 +265,7 @@ def test_crossing_an_event_is_walking_past_it() -> None:
             new = (old + steps) & 0xFFFF
             walked = {(old + i) & 0xFFFF for i in range(steps)}
             for event in (*range(12), *range(65520, 65536), 40_000):
-                assert notices.crossed(event, new, old) == (event in walked)
+                assert need_event(event, new, old) == (event in walked)
 
 
 @pytest.mark.parametrize(

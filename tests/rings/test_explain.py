@@ -11,12 +11,13 @@ import pytest
 
 from dataplane.explain import Explanation, explain, plain
 from dataplane.keyframe import QueueShape
+from dataplane.layout import need_event
 from dataplane.pair import Pair
 from dataplane.places import writer
 from dataplane.records import EVENT, Kind, Path, Reason, Side
 from dataplane.snapshot import Array
 from dataplane.stepping import Plan, Stepper
-from dataplane.words.operations import REASONS, needed
+from dataplane.words.operations import REASONS
 from tests.rings.test_places import shape
 
 #: The sections of VIRTIO 1.3 that may be cited, each with what its heading says.
@@ -197,7 +198,7 @@ def test_the_numbers_that_are_printed_decide() -> None:
             (old + moved) & 0xFFFF,
             chance.choice([old, old + 1, old - 1, chance.randrange(1 << 16)]) & 0xFFFF,
         )
-        sent = needed(event, new, old)
+        sent = need_event(event, new, old)
         it = said(row(Kind.KICK if sent else Kind.KICK_QUIET, old=old, new=new, place=event), SPLIT)
         left, sign, right = it.what.split(" = ")[1].split()[:3]
         assert sign == ("<" if int(left) < int(right) else ">=") == ("<" if sent else ">=")
