@@ -423,7 +423,7 @@ class RingscopeApp(App[int]):
         if now != self.remembered:
             self.remembered = now
             if wrong := remembered.save(now):
-                self.tell(wrong, "flux")
+                self.tell(f"nothing is kept for the next run: {wrong}", "flux")
 
     def action_trace(self) -> None:
         menu.choose_level(self)

@@ -20,6 +20,7 @@ from inspector.commands.options import contradiction, number, pair_options, seco
 from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
+NO_TERMINAL = "the screens need a terminal for input and output; without one:"
 PAIR_COMMANDS = ("run", "snapshot", "watch", "check", "capture", "record")  #: those that open a pair
 COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
@@ -305,28 +306,22 @@ def _check(options: argparse.Namespace) -> str | None:
     if problem is not None:
         return problem
     if options.command == "run" and not has_terminal():
-        return "the screens need a terminal for input and output; without one: ringscope snapshot --json"
+        return f"{NO_TERMINAL} ringscope snapshot --json"
     if options.command in ("snapshot", "watch") and not options.json:
         return f"{options.command} prints JSON: say ringscope {options.command} --json"
     return None
 
 
 def _check_opened(options: argparse.Namespace) -> str | None:
-    """The same for the commands that open a file or a lesson in the screens."""
-    if options.command == "learn":  # it looks for a terminal itself, once it knows the lesson
+    """The same for the commands that open a file or a lesson in the screens.
+
+    They look for a terminal themselves, once they know what is to be shown.
+    """
+    if options.command == "learn":
         return (
             "--half is for --file: name the file that holds it" if options.half and not options.file else None
         )
-    if options.command == "open":
-        if (problem := recordings.open_contradiction(options)) is not None:
-            return problem
-        screens, instead = recordings.on_screen(options), "--json"
-    else:
-        screens, instead = not (options.check or options.json), "--check"
-    if screens and not has_terminal():
-        words = "the screens need a terminal for input and output; without one: ringscope"
-        return f"{words} {options.command} {instead}"
-    return None
+    return recordings.open_contradiction(options) if options.command == "open" else None
 
 
 def _hold_streams() -> bool:

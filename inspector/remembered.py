@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -68,10 +69,15 @@ def place() -> Path:
     return base / "ringscope" / "remembered.json"
 
 
+def _at_once(path: str, flags: int) -> int:
+    """Opens without waiting, should a pipe stand there."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 def load() -> Remembered:
     """What was kept; nothing where that cannot be read. Never raises."""
     try:
-        with open(place(), "rb") as file:
+        with open(place(), "rb", opener=_at_once) as file:
             raw = file.read(_SIZE + 1)
         found = json.loads(raw) if len(raw) <= _SIZE else None
     except (OSError, ValueError, RecursionError, RuntimeError):
@@ -107,7 +113,7 @@ def _is_line(text: object) -> bool:
 
 def save(remembered: Remembered) -> str:
     """Keep it; "" or one line that says why it could not be kept. Never raises."""
-    new = ""
+    new, path = "", None
     try:
         path = place()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,9 +123,8 @@ def save(remembered: Remembered) -> str:
         os.replace(new, path)
     except (OSError, ValueError, RuntimeError) as error:
         if new:
-            try:
+            with suppress(OSError):
                 os.unlink(new)
-            except OSError:
-                return f"what you type is not kept for the next run: {error}"
-        return f"what you type is not kept for the next run: {error}"
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        return f"{path or 'the state folder'} cannot be written: {why}"
     return ""

@@ -9,6 +9,7 @@ Frames of a short form carry a running number, so that no two are alike and what
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -65,11 +66,11 @@ def read(text: str, names: Collection[str] = ()) -> Frame:
     form = _FORMS[word]
     if not rest and form.usual:
         return Frame(word, word, form.usual)
-    if not rest.strip().isdecimal() or len(rest) > 9:
+    if not re.fullmatch(r"-?[0-9]+", rest.strip()):
         raise ValueError(f'the bytes of the whole frame are wanted, such as "{word} {form.usual or 64}"')
-    length = int(rest)
+    length = int(rest.strip()[:12])  # enough to be out of range
     if not form.least <= length <= FRAME_MAX:
-        raise ValueError(f"{word} of {length} bytes is out of range: {form.least} to {FRAME_MAX}")
+        raise ValueError(f"{word} of {rest.strip()[:40]} bytes is out of range: {form.least} to {FRAME_MAX}")
     return Frame(f"{word} {length}", word, length)
 
 

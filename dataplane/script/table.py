@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
 from typing import Any, NoReturn
 
 from dataplane.script.lines import Path
@@ -45,6 +46,13 @@ def spelt(path: Path) -> str:
     for part in path:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def _shown(value: object) -> str:
+    """A value as TOML spells it, of a long one the beginning."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value if isinstance(value, date | time) else repr(value)!s:.40}"
 
 
 def there_are(words: Collection[str]) -> str:
@@ -97,7 +105,7 @@ class Table:
             return default
         right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
         if not right and not (kind is float and isinstance(value, int) and not isinstance(value, bool)):
-            self.fail(key, f"{_KINDS[kind]} is wanted, not {value!r:.40}")
+            self.fail(key, f"{_KINDS[kind]} is wanted, not {_shown(value)}")
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
@@ -134,10 +142,10 @@ class Table:
         if isinstance(value, str):
             return [(at, value)]
         if not isinstance(value, list):
-            self.fail(key, f"a text or a list of texts is wanted, not {value!r:.40}")
+            self.fail(key, f"a text or a list of texts is wanted, not {_shown(value)}")
         for i, one in enumerate(value):
             if not isinstance(one, str):
-                self.book.fail((*at, i), f"a text is wanted, not {one!r:.40}")
+                self.book.fail((*at, i), f"a text is wanted, not {_shown(one)}")
         return [((*at, i), one) for i, one in enumerate(value)]
 
     def done(self) -> None:

@@ -122,9 +122,9 @@ def _load(text: str, name: str, methods: list[list[Any]]) -> type[Any]:
     try:
         exec(code, scope)
     except BaseException as error:
-        raise _Bad(
-            f"{type(error).__name__} while the text was read: {_words(error)}", _line_of(error)
-        ) from None
+        words = _words(error)
+        what = f"{type(error).__name__} while the text was read{f': {words}' if words else ''}"
+        raise _Bad(what, _line_of(error)) from None
     found = scope.get(name)
     if not isinstance(found, type):
         raise _Bad(f"there is no class called {name}", 0)

@@ -53,7 +53,7 @@ def _forget(asked: Lesson | None) -> int:
     kept = {name: one for name, one in known.lessons.items() if asked is not None and name != asked.name}
     wrong = remembered.save(replace(known, lessons=kept))
     if wrong:
-        complain(wrong)
+        complain(f"nothing is forgotten: {wrong}")
         return FAILED
     print(f"forgotten: {f'lesson {asked.number}' if asked else 'what was done of every lesson'}", flush=True)
     return OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dataplane.scenario import Doors, Played, ScenarioError, load
 from dataplane.script.frames import Frame
-from inspector.cli import FAILED, OK, USAGE, complain
+from inspector.cli import FAILED, NO_TERMINAL, OK, USAGE, complain, has_terminal
 from inspector.sanitise import clean
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ def play(options: argparse.Namespace) -> int:
     """Plays the scenario `options.file`: 0 all is as it expects, 1 it is not, 2 it cannot be played."""
     try:
         scenario = load(Path(options.file), doors=DOORS)
+        if not (options.check or getattr(options, "json", False) or has_terminal()):
+            complain(f"{NO_TERMINAL} ringscope play --check")
+            return USAGE
         played = scenario.open()
     except ScenarioError as error:
         complain(str(error))

@@ -9,8 +9,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from inspector import __version__
-from inspector.cli import FAILED, OK, complain
+from inspector.cli import FAILED, NO_TERMINAL, OK, complain, has_terminal
 from inspector.commands.opening import FULL, Refused
+from inspector.commands.recording import written
 from inspector.commands.recordings import When, on_screen
 from inspector.sanitise import clean, one_line
 
@@ -42,6 +43,8 @@ def open_recording(options: argparse.Namespace) -> int:
             complain(f"{options.file}: {recording.wrong}")
         if not on_screen(options):
             return _print(options, recording)
+        if not has_terminal():
+            raise Refused(f"{NO_TERMINAL} ringscope open --json")
         from inspector.app import run
 
         return run(recording, keep_bytes=options.budget)
@@ -72,6 +75,8 @@ def _say(what: Json) -> int:
 
 def _hint(path: str) -> str:
     """What to do with a file that is something else."""
+    if not os.path.isfile(path):  # a pipe would be waited for
+        return ""
     try:
         with open(path, "rb") as file:
             begins = file.read(4)
@@ -180,6 +185,5 @@ def _export(options: argparse.Namespace, recording: Recording, first: int, last:
             raise Refused(said) from None
         complain(said)
         return FAILED
-    said = f"{made.events:,} events and {made.frames:,} frames written to {clean(options.export)}"
-    print(said, file=sys.stderr)
+    print(f"{written(made.events, made.frames)} to {clean(options.export)}", file=sys.stderr)
     return OK

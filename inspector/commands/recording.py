@@ -50,6 +50,15 @@ def record(options: argparse.Namespace, source: RingSource, start: Callable[[], 
     return report(writing)
 
 
+def written(events: int, frames: int) -> str:
+    """ "1 event and 2 frames written"."""
+    said = (
+        f"{count:,} {what}{'' if count == 1 else 's'}"
+        for count, what in ((events, "event"), (frames, "frame"))
+    )
+    return f"{' and '.join(said)} written"
+
+
 def report(writing: Recorder) -> int:
     """Say on standard error what a recorder that is closed has written; the exit code."""
     lost = [
@@ -57,7 +66,7 @@ def report(writing: Recorder) -> int:
         for count, what in ((writing.events_lost, "events"), (writing.frames_lost, "frames"))
         if count
     ]
-    said = f"{writing.events:,} events and {writing.frames:,} frames written to {clean(str(writing.path))}"
+    said = f"{written(writing.events, writing.frames)} to {clean(str(writing.path))}"
     print(", ".join([said, *lost]), file=sys.stderr)
     if writing.failed:
         complain(f"the recording ended early, {writing.failed}")

@@ -101,6 +101,8 @@ def open_contradiction(options: argparse.Namespace) -> str | None:
         return "--from and --to are for --events and --export: say which"
     if options.export is not None and not options.export:
         return "--export: an empty name is no file"
+    if options.export == "-":
+        return "--export: a recording is a file, no stream: give its name"
     return None
 
 

@@ -27,10 +27,14 @@ def wrong(text: str) -> str:
     [
         # the text itself
         ("[pair\n", ":1: not TOML: "),
-        ("[pair]\na = 1\na = 2\n", ":3: not TOML: "),
+        ("[pair]\na = 1\na = \n", ":3: not TOML: "),
         ('[pair]\nx = """\n\n', ":4: not TOML: "),
-        ("a = " + "[" * 5000, ": this is not TOML that can be read: nested too deeply"),
-        ("a = " + "9" * 5000, ": this is not TOML that can be read: "),
+        ("[pair]\nsize = 4\nsize = 4\n", ":3: size: not TOML: it was given above already"),
+        ("[pair]\r\n\r\n [ pair ]\r\n", ":3: pair: not TOML: it was given above already"),
+        ("pair = {}\npair.mtu = 1", ":2: pair.mtu: not TOML: it was given above already"),
+        ("a = 1\na = \"\"\"\n=\"\"\"", ":3: not TOML: it was given above already"),
+        ("\na = " + "[" * 5000, ":2: this is nested too deeply"),
+        ("\n\na = " + "9" * 5000 + "\n", ":3: a number of that many digits cannot be read"),
         # what there is at the top
         ("", ":1: a [pair] is missing, or a [ring]"),
         ("[pair]\n", ":1: there is no step: write [[do]]"),
@@ -45,7 +49,8 @@ def wrong(text: str) -> str:
         ("[pair]\nqueue_size = 6\n", ":2: pair.queue_size: 6 is not a power of two, which a split"),
         ("[pair]\nqueue_size = 0\n", ":2: pair.queue_size: 0 is out of range: 1 to 32768"),
         ("[pair]\nqueue_size = '8'\n", ":2: pair.queue_size: a whole number is wanted, not '8'"),
-        ("[pair]\nqueue_size = true\n", ":2: pair.queue_size: a whole number is wanted, not True"),
+        ("[pair]\nqueue_size = true\n", ":2: pair.queue_size: a whole number is wanted, not true"),
+        ("[pair]\nmtu = 2020-01-01\n", ":2: pair.mtu: a whole number is wanted, not 2020-01-01"),
         ("[pair]\nqueue_sise = 8\n", ":2: pair.queue_sise: no such key; did you mean queue_size?"),
         ("[pair]\nfeatures = '+evnt_idx'\n", ":2: pair.features: no feature is called 'evnt_idx'"),
         ("[pair]\nfeatures = [1]\n", ":2: pair.features[1]: a text is wanted, not 1"),
@@ -84,6 +89,9 @@ def wrong(text: str) -> str:
         (PAIR + "driver = 'publish'", ":4: do[1].driver: driver is not for a [pair]"),
         (RING + "send = 'udp 64'", ":4: do[1].send: send is not for a [ring]"),
         (PAIR + "send = 3", ":4: do[1].send: a text or a list of texts is wanted, not 3"),
+        (PAIR + "send = 'udp -64'", ":4: do[1].send: udp of -64 bytes is out of range: 46 to 65589"),
+        (PAIR + f"send = 'udp {10**20}'", f":4: do[1].send: udp of {10**20} bytes is out of range: 46 to"),
+        (PAIR + "send = 'udp nan'", ":4: do[1].send: the bytes of the whole frame are wanted"),
         (PAIR + "send = 'udp 64'\nqueue = 'tx1'", ":5: do[1].queue: there is no queue 'tx1'; did you mean"),
         (PAIR + "send = 'udp 64'\nqueue = 'ctl'", ":5: do[1].queue: frames go through rx and tx queues"),
         (PAIR + "send = 'udp 64'\ncount = 10001", ":5: do[1].count: 10001 is out of range: 1 to 10000"),
@@ -181,6 +189,8 @@ def test_files(tmp_path: Path) -> None:
     file.write_bytes(b"[pair]\n\xff\n")
     with pytest.raises(ScenarioError, match=r"a\.toml:2: this is not UTF-8 text"):
         load(file)
+    file.write_bytes("\ufeff# as some editors begin a file\n[pair]\n[[do]]\nsay = 'x'".encode())
+    assert len(load(file).steps) == 1
     file.write_bytes(b"#" * (TEXT_MAX + 1))
     with pytest.raises(ScenarioError, match="a scenario of more than 1,048,576 bytes is none"):
         load(file)

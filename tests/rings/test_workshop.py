@@ -408,3 +408,8 @@ def test_the_past_of_a_test_is_exact_and_says_who_wrote(name: str, monkeypatch: 
         stores = rows[(rows["kind"] == Kind.STORE) & (rows["side"] == side)]
         told = [(int(row["place"]), int(row["old"]), int(row["new"])) for row in stores]
         assert told == [(a.address, a.old, a.value) for a in result.accesses if a.what == "store"]
+
+
+def test_an_error_without_words_is_told_by_its_name() -> None:
+    wrong = run("raise MemoryError", DRIVER).wrong
+    assert wrong is not None and wrong.what == "MemoryError while the text was read"

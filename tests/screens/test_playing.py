@@ -79,6 +79,8 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 def test_without_a_terminal() -> None:
     done = ringscope("play", "tests/scenarios/chain.toml")
     assert done.returncode == 2 and "ringscope play --check" in done.stderr
+    done = ringscope("play", "no/such.toml")
+    assert (done.returncode, done.stderr) == (2, "ringscope: no/such.toml: No such file or directory\n")
 
 
 def test_a_failure_on_the_screens_is_told_when_they_are_left(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from dataplane.recording import Recording
 from dataplane.records import Kind
 from inspector import cli
 from inspector.commands.options import trace_level
+from inspector.commands.recording import written
 from inspector.commands.recordings import When, when
 from inspector.headless import document
 from tests.rings.recorded import stepped
@@ -65,7 +67,9 @@ MISTAKES = [
     (["open", "a", "--at", "soon"], "'soon' is no moment"),
     (["open", "a", "--at", "1e9s"], "'1e9s' is no moment"),
     (["open", "a", "--export", ""], "an empty name is no file"),
-    (["open", "a"], "without one: ringscope open --json"),
+    (["open", "a", "--export", "-"], "--export: a recording is a file, no stream"),
+    (["open", "no/such.ring"], "cannot open no/such.ring: No such file or directory"),
+    (["open", "capture/mix.pcapng"], "it is a capture: ringscope dissect capture/mix.pcapng"),
     (["record"], "the following arguments are required: FILE"),
     (["record", "-"], "a recording is a file, no stream"),
     (["record", "README.md"], "README.md: it is there already and is no recording"),
@@ -76,7 +80,7 @@ MISTAKES = [
     (["run", "--record", ""], "a recording is a file, no stream"),
     (["run", "--history", "3"], "is no size"),
     (["play"], "the following arguments are required: FILE"),
-    (["play", "a.toml"], "without one: ringscope play --check"),
+    (["play", "tests/scenarios/chain.toml"], "without one: ringscope play --check"),
     (["learn"], "without one: ringscope learn --list"),
 ]
 
@@ -87,6 +91,22 @@ def test_a_mistake_is_one_line(args: list[str], words: str) -> None:
     assert done.returncode == 2 and not done.stdout
     assert words in done.stderr and done.stderr.count("\n") == 1
     assert done.stderr.startswith("ringscope: ")
+
+
+def test_without_a_terminal_a_sound_file_needs_the_option(ring: Path) -> None:
+    done = ringscope("open", str(ring))
+    assert done.returncode == 2 and done.stderr.endswith("without one: ringscope open --json\n")
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.ring")
+    done = ringscope("open", str(tmp_path / "a.ring"), "--json", timeout=30)
+    assert (done.returncode, done.stderr) == (2, f"ringscope: {tmp_path}/a.ring: it is no file\n")
+
+
+def test_one_of_a_thing_is_told_as_one() -> None:
+    assert written(1, 0) == "1 event and 0 frames written"
+    assert written(1000, 1) == "1,000 events and 1 frame written"
 
 
 @pytest.mark.parametrize(

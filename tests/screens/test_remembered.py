@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from inspector import remembered
+from inspector.cli import main
 from inspector.pictures import settled
 from inspector.remembered import Remembered
 
@@ -47,7 +51,24 @@ def test_a_folder_that_cannot_be_written_is_said(own_state: Path) -> None:
     (own_state / "ringscope").write_text("in the way")
     assert remembered.load() == Remembered()
     told = remembered.save(Remembered(filters=("arp",)))
-    assert told.startswith("what you type is not kept") and "\n" not in told
+    assert told.startswith(f"{remembered.place()} cannot be written: ") and "Errno" not in told
+
+
+def test_lessons_that_cannot_be_forgotten_are_said(
+    own_state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_state / "ringscope").write_text("in the way")
+    assert main(["learn", "--reset"]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("ringscope: nothing is forgotten: ") and not said.out
+
+
+def test_a_pipe_in_its_place_is_not_waited_for(own_state: Path) -> None:
+    remembered.place().parent.mkdir(parents=True)
+    os.mkfifo(remembered.place())
+    called = [sys.executable, "-c", "from inspector import remembered; print(remembered.load())"]
+    done = subprocess.run(called, capture_output=True, text=True, timeout=30)
+    assert done.stdout == f"{Remembered()!r}\n"
 
 
 def test_a_relative_state_folder_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
