@@ -177,8 +177,7 @@ class History:
         """The tail becomes a piece."""
         if self._held:
             rows = self._tail[: self._held] if self._held > CHUNK // 2 else self._tail[: self._held].copy()
-            if rows.base is self._tail:
-                self._tail = np.empty(CHUNK, EVENT)
+            self._tail = np.empty(CHUNK, EVENT)  # who holds a slice of the old one reads on in it
             self._add(make_chunk(rows), self._tail_gap)
             self._tail_gap, self._held = False, 0
 
