@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inspector.chrome import Key, cut, fit, top
+from inspector.feed import RESTING, pace
 from inspector.headlines import Headline, facts, headline
 from inspector.numbers import count, duration, rate
 from inspector.sanitise import clean, one_line
@@ -123,6 +124,17 @@ def test_of_a_frozen_pair_every_store_is_traced_and_said_to_be() -> None:
     logs = replace(tick.snapshot.logs, trace_level="stores")
     frozen = replace(tick, snapshot=replace(tick.snapshot, state="frozen", logs=logs))
     assert headline(session, frozen).trace == "stores"
+
+
+def test_a_pair_at_rest_is_read_less_often_until_something_happens() -> None:
+    tick = Session(Still(device(256))).pull()
+    frozen = replace(tick.snapshot, state="frozen")
+    moved = replace(frozen, number=frozen.number + 1)
+    running = replace(frozen, state="running")
+    assert pace(15, replace(tick, previous=frozen, snapshot=frozen)) == RESTING
+    assert pace(2, replace(tick, previous=frozen, snapshot=frozen)) == 2
+    for before, now in ((None, frozen), (frozen, moved), (running, frozen), (frozen, running)):
+        assert pace(15, replace(tick, previous=before, snapshot=now)) == 15
 
 
 def test_what_is_too_long_for_the_foot_says_so() -> None:
