@@ -29,13 +29,13 @@ from dataplane.past.image import Anchor, anchor_of
 from dataplane.past.moments import Moment, Moments, moments
 from dataplane.past.order import Order
 from dataplane.past.reel import LEVEL_STORES, NOTHING, Piece, Reel, Stretch, Tail
-from dataplane.past.seek import Density, Unit
+from dataplane.past.seek import Density, Part, Unit
 from dataplane.past.walk import Walker, moved
 from dataplane.records import EVENT, Kind
 from dataplane.snapshot import AnyQueue, Array, Snapshot
 from dataplane.source import TraceLevel
 
-__all__ = ["Density", "History", "Moment", "Moments", "Reach", "Unit"]
+__all__ = ["Density", "History", "Moment", "Moments", "Part", "Reach", "Unit"]
 
 _KEPT = 8  #: snapshots
 _PIECE_BYTES = 8 << 10  #: of the budget that a piece takes at least
@@ -177,8 +177,7 @@ class History:
         """The tail becomes a piece."""
         if self._held:
             rows = self._tail[: self._held] if self._held > CHUNK // 2 else self._tail[: self._held].copy()
-            if rows.base is self._tail:
-                self._tail = np.empty(CHUNK, EVENT)
+            self._tail = np.empty(CHUNK, EVENT)  # who holds a slice of the old one reads on in it
             self._add(make_chunk(rows), self._tail_gap)
             self._tail_gap, self._held = False, 0
 
@@ -249,6 +248,12 @@ class History:
             return Reach(first, last, times[0], times[-1], exact, ())
         end = reel.pieces[-1].last_time
         return Reach(reel.first, reel.last, reel.first_times[0], end, exact, reel.gaps)
+
+    @property
+    def kept(self) -> tuple[Part, ...]:
+        """The events that are kept, in parts between which some are missing: all as of one moment, however
+        fast the oldest go."""
+        return seek.parts(self._now)
 
     def rows(self, first: int, last: int, own: bool = False) -> Array:
         """The events with numbers from `first` to `last`; with `own` the rows of kind OWN before theirs."""

@@ -39,6 +39,7 @@ class Notify:
     event: int
     old: int
     new: int
+    counted: bool = True  #: whether `sent` and `quiet` are known: of the past not where events are missing
 
 
 @dataclass(frozen=True, slots=True)

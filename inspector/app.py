@@ -36,6 +36,7 @@ from inspector.wireshark.offering import offered
 if TYPE_CHECKING:
     from capture.bpf import Program
     from inspector.analysis import Analysis
+    from inspector.life.model import Name
 
 KEEP_BYTES = 256 << 20  #: of frames, before the oldest go
 
@@ -317,6 +318,9 @@ class RingscopeApp(App[int]):
 
     def action_written(self) -> None:
         leading.show_writer(self)
+
+    async def action_stage(self, name: Name) -> None:
+        await leading.show_stage(self, name)
 
     # driving
 

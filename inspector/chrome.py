@@ -6,7 +6,7 @@ made from the active bindings, in their order, and drops what does not fit from 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,20 @@ def strip(pieces: Iterable[Piece], width: int, inks: Palette) -> Strip:
     """Pieces as one line of exactly `width` cells."""
     segments = [Segment(text, getattr(inks, style)) for text, style in pieces]
     return Strip(segments).adjust_cell_length(width, inks.text)
+
+
+def cut(pieces: Sequence[Piece], width: int) -> list[Piece]:
+    """As much of the pieces as fits; what goes on beyond it ends with an ellipsis."""
+    if _length(pieces) <= width:
+        return list(pieces)
+    kept: list[Piece] = []
+    room = width - 1
+    for text, style in pieces:
+        if len(text) > room:
+            return [*kept, (text[:room].rstrip() + "…", style)]
+        kept.append((text, style))
+        room -= len(text)
+    return kept
 
 
 def past_ground(inks: Palette) -> Style:
@@ -234,7 +248,7 @@ class Foot(Widget):
                 if self._message
                 else ((" ", "muted"), *self._facts)
             )
-            return strip(pieces, width, inks.on(inks.surface))
+            return strip(cut(pieces, width), width, inks.on(inks.surface))
         return self._key_strip(inks.on(inks.panel), width)
 
     def _key_strip(self, inks: Palette, width: int) -> Strip:

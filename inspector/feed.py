@@ -17,8 +17,21 @@ if TYPE_CHECKING:
     from textual.message_pump import MessagePump
 
     from inspector.session import Session
+    from inspector.tick import Tick
 
 HERTZ = 15.0
+RESTING = 4.0  #: readings a second of a frozen pair in which nothing happens
+
+
+def pace(hertz: float, tick: Tick) -> float:
+    """How many readings a second are worth their time after this one."""
+    before, now = tick.previous, tick.snapshot
+    rests = before is not None and (before.state, before.number, now.state) == (
+        "frozen",
+        now.number,
+        "frozen",
+    )
+    return min(hertz, RESTING) if rests else hertz
 
 
 class Feed:
@@ -60,6 +73,6 @@ class Feed:
                 return
             self._target.post_message(Ticked(tick, self._session))
             now = time.monotonic()
-            due = max(due + 1 / self.hertz, now)
+            due = max(due + 1 / pace(self.hertz, tick), now)
             if self._wake.wait(due - now):
                 due = time.monotonic()

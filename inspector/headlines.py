@@ -50,7 +50,7 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         layout=f"{'packed' if identity.packed else 'split'} {size}",
         features=(*first, *(name for name in names if name not in first)),
         state=_state(session, tick, failed) if past is None else _then(session, past, tick),
-        trace=snapshot.logs.trace_level,
+        trace=_trace(snapshot),
         keeps=clean(program.text) if program is not None else "",
         left_out=tick.frames_filtered,
         seen=None if "lesson" in session.badges else _packets(snapshot),
@@ -66,6 +66,12 @@ def _found(tick: Tick) -> tuple[Piece, ...]:
     """How many queues something is wrong with, now."""
     wrong = sum(finding.level > Level.INFO for finding in tick.findings)
     return ((f" ✗ {wrong} finding{'s' * (wrong != 1)} ", "fault"),) if wrong else ()
+
+
+def _trace(snapshot: Snapshot) -> str:
+    """The trace level in force: of a frozen pair every store is journaled, whatever it runs with."""
+    level = snapshot.logs.trace_level
+    return "stores while frozen" if snapshot.state == "frozen" and level != "stores" else level
 
 
 def _packets(snapshot: Snapshot) -> int:

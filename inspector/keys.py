@@ -62,6 +62,13 @@ BINDINGS: list[BindingType] = [
              "One second back", "One second on"),
     _key("past.written", "W", "written", "who wrote it",
          "When the chosen slot was last written, and by whom; again: the time before", show=False),
+    *(
+        _key(f"life.{stage}", key, f"stage('{stage}')", words, f"To the moment when this buffer was {words}",
+             show=False)
+        for key, stage, words in (
+            ("V", "available", "made available"), ("U", "used", "made used"), ("E", "collected", "collected")
+        )
+    ),
     _key("life", "L", "open('life')", "life", "The life of the chosen buffer: who did what, and when",
          show=False),
     _key(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,10 @@ from inspector.sanitise import clean
 from inspector.view import Copies, Follows
 
 if TYPE_CHECKING:
+    from capture.frame import Frame
     from inspector.app import RingscopeApp
+    from inspector.life import Name
+    from inspector.session import Session
 
 
 async def show_packet(app: RingscopeApp, queue: int, slot: int) -> None:
@@ -45,6 +49,55 @@ async def search(app: RingscopeApp) -> None:
         await app.action_view("packets")
     await app.action_view("packets")
     await app.run_action("packets_search", app.view)
+
+
+async def show_stage(app: RingscopeApp, name: Name) -> None:
+    """From a packet, slot, event or life to the moment at which its buffer came to a stage."""
+    from inspector.life import life_of
+    from inspector.screens.life import LifeScreen, selected
+
+    session, sheet = app.session, app.screen if isinstance(app.screen, LifeScreen) else None
+    frame = _chosen(session) if sheet is None and app.current_mode == "packets" else None
+    try:
+        if sheet is not None:
+            queue, position, near = sheet.queue, sheet.position, sheet.near
+        else:
+            queue, position, near = selected(session, app.current_mode)
+            position += max(frame.buffers, 1) - 1 if frame is not None else 0
+        life = await asyncio.to_thread(life_of, session, queue, position, near=near, details=False)
+    except LookupError as error:
+        why = str(error.args[0])
+        if frame is not None:
+            late = frame.time >= session.history.reach.first_time
+            why = f"packet {frame.number}: " + (
+                "its events came too fast to be journaled"
+                if late
+                else "its buffer is no longer in the journal"
+            )
+        app.tell(why, "flux")
+        return
+    what = (
+        f"packet {frame.number}" if frame is not None else f"buffer {position:,} of {clean(life.queue_name)}"
+    )
+    step = life.step(name)
+    if step is None or not step.event:
+        app.tell(f"{what}: {step.words if step is not None else 'that is not known of it'}", "flux")
+        return
+    app.go_to(step.event)
+    if sheet is None:
+        head = frame.head if frame is not None else life.head
+        session.select(queue=queue, slot=head, frame=frame.number if frame is not None else life.frame)
+        if app.current_mode == "packets":
+            await app.action_view("rings")
+    app.tell(f"{what}, {step.title}: after event {step.event:,} · 0 goes back to live", "past")
+
+
+def _chosen(session: Session) -> Frame | None:
+    """The packet that is selected, where it is kept."""
+    try:
+        return session.frames.frame(session.selection.frame) if session.selection.frame is not None else None
+    except LookupError:
+        return None
 
 
 def show_writer(app: RingscopeApp) -> None:

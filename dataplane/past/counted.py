@@ -131,6 +131,12 @@ class Account:
                 made[key] = made.get(key, 0) + sign * count
         return made
 
+    @cached_property
+    def whole(self) -> bool:
+        """Whether every event between base and moment is kept."""
+        low, high = sorted((self.base.number, self.number))
+        return low + 1 >= self.reel.first and not any(low <= gap < high for gap in self.reel.gaps)
+
     def events(self, queue: int, count: Count) -> int:
         return self._counts.get((queue, count), 0)
 
@@ -196,7 +202,7 @@ def _driver(account: Account, queue: int, known: DriverState) -> dict[str, Any]:
     sent, quiet = account.events(queue, Count.KICKS), account.events(queue, Count.KICKS_QUIET)
     return {
         "drops": max(known.drops + account.events(queue, Count.DRIVER_DROPS), 0),
-        "kick": _decided(known.kick, account.told(queue, Sort.KICK), Kind.KICK, sent, quiet),
+        "kick": _decided(known.kick, account.told(queue, Sort.KICK), Kind.KICK, sent, quiet, account.whole),
         "broken": _broken(account, queue, Sort.DRIVER_BROKEN, known.broken),
         "asleep": _asleep(account, Sort.DRIVER_SLEEP, known.asleep),
     }
@@ -206,14 +212,19 @@ def _device(account: Account, queue: int, known: DeviceState) -> dict[str, Any]:
     sent, quiet = account.events(queue, Count.CALLS), account.events(queue, Count.CALLS_QUIET)
     return {
         "drops": max(known.drops + account.events(queue, Count.DEVICE_DROPS), 0),
-        "call": _decided(known.call, account.told(queue, Sort.CALL), Kind.CALL, sent, quiet),
+        "call": _decided(known.call, account.told(queue, Sort.CALL), Kind.CALL, sent, quiet, account.whole),
         "broken": _broken(account, queue, Sort.DEVICE_BROKEN, known.broken),
         "asleep": _asleep(account, Sort.DEVICE_SLEEP, known.asleep),
     }
 
 
-def _decided(known: Notify, row: np.void | None, sent_by: Kind, sent: int, quiet: int) -> Notify:
-    made = replace(known, sent=max(known.sent + sent, 0), quiet=max(known.quiet + quiet, 0))
+def _decided(known: Notify, row: np.void | None, sent_by: Kind, sent: int, quiet: int, whole: bool) -> Notify:
+    made = replace(
+        known,
+        sent=max(known.sent + sent, 0),
+        quiet=max(known.quiet + quiet, 0),
+        counted=whole and known.counted,
+    )
     if row is None:
         return made
     answer: Any = "sent" if int(row["kind"]) == sent_by else "quiet"

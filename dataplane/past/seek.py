@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +27,29 @@ Amounts = npt.NDArray[np.int64]
 
 
 # ---- steps ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Events among which none is missing."""
+
+    first: int
+    last: int
+    first_time: int  #: ns since the epoch
+    last_time: int
+
+
+def parts(reel: Reel) -> tuple[Part, ...]:
+    """All that a reel holds, oldest first."""
+    if not reel.pieces:
+        return ()
+    behind = {a.last: b.first for a, b in pairwise(reel.pieces)}
+    found, first = [], reel.first
+    for gap in (*reel.gaps, reel.last):
+        found.append(Part(first, gap, reel.time_of(first), reel.time_of(gap)))
+        if gap < reel.last:
+            first = behind.get(gap) or _events(reel, gap, 1)
+    return tuple(found)
 
 
 def step(reel: Reel, number: int, unit: Unit, by: int, queue: int | None, sizes: Mapping[int, int]) -> int:

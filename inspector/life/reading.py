@@ -321,7 +321,9 @@ class _Reading:
                 f"there is no buffer {self.position:,} of {name} yet: {now.published:,} were made available"
             )
         why = f"the journal begins with event {reach.first:,}" if reach.last else "nothing is journaled"
-        return f"nothing is known any more of buffer {self.position:,} of {name}: {why}"
+        if reach.gaps:
+            why += " and has gaps: some came too fast to be read"
+        return f"nothing is known of buffer {self.position:,} of {name}: {why}"
 
     def _notes(self, steps: list[Step]) -> list[str]:
         notes = []

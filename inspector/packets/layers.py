@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from capture.fields import Field
 from capture.frame import FIXED, INDIRECT, TO_DEVICE, Frame
-from inspector.life import Life, Name, Step, event_near, life_of
+from inspector.life import Life, Step, event_near, life_of
 from inspector.numbers import duration
 from inspector.sanitise import clean
 
 if TYPE_CHECKING:
-    from inspector.app import RingscopeApp
     from inspector.session import Session
 
 
@@ -38,20 +37,6 @@ def ring_of(session: Session, frame: Frame) -> Field:
     where = session.slot_of_frame(frame.number)
     name = clean(session.queue_name(frame.origin[0]))
     return ring_layer(frame, name, life_of_frame(session, frame), where[2] if where else None, session.cursor)
-
-
-async def go_to_stage(app: RingscopeApp, frame: Frame, name: Name) -> None:
-    """To the slot of a frame, at the moment at which its buffer came to a stage."""
-    life = life_of_frame(app.session, frame)
-    step = life.step(name) if life is not None else None
-    if step is None or not step.event:
-        why = step.words if step is not None else "its buffer is no longer in the journal"
-        app.tell(f"packet {frame.number}: {why}", "flux")
-        return
-    app.go_to(step.event)
-    app.session.select(queue=frame.origin[0], slot=frame.head, frame=frame.number)
-    await app.action_view("rings")
-    app.tell(f"packet {frame.number}, {step.title}: after event {step.event:,} · 0 goes back to live", "past")
 
 
 def ring_layer(

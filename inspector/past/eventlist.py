@@ -8,7 +8,7 @@ journal has let go of goes from the front.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -120,12 +120,13 @@ class EventIndex:
 
     def grow(self, pieces: int = 1 << 30) -> bool:
         """Go through what is new, at most so many pieces of it. Whether there is more."""
+        if self.wanted.everything:
+            kept = self._history.kept
+            self.lines = _lines(range(part.first, part.last + 1) for part in kept)
+            self.through = kept[-1].last if kept else 0
+            return False
         reach = self._history.reach
         if not reach.last or self._history.row(reach.last) is None:
-            return False
-        if self.wanted.everything:
-            self.lines = _lines(self._ranges())
-            self.through = reach.last
             return False
         parts = list(self._kept(reach.first))
         start = max(self.through + 1, reach.first)
@@ -141,21 +142,6 @@ class EventIndex:
         self.lines = _lines(parts)
         self.through = start - 1
         return start <= reach.last
-
-    def _ranges(self) -> Sequence[range]:
-        """What the journal holds, between its gaps."""
-        reach, history = self._history.reach, self._history
-        known = self.lines.parts
-        parts: list[range] = []
-        start = reach.first
-        for gap in reach.gaps:
-            if gap < start:
-                continue
-            parts.append(range(start, gap + 1))
-            after = next((part.start for part in known if isinstance(part, range) and part.start > gap), 0)
-            start = after or history.step(gap, "event", 1)
-        parts.append(range(start, reach.last + 1))
-        return parts
 
     def _kept(self, first: int) -> Iterable[range | Numbers]:
         for part in self.lines.parts:

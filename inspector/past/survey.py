@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,16 +54,16 @@ def survey(
         return Survey(reach, 0, None, (), "", more, False, 0.0, (bins, window))
     now, asked = time.monotonic(), (bins, window)
     fresh = before is not None and before.asked == asked
-    gaps = tuple((gap, history.step(gap, "event", 1)) for gap in reach.gaps)
+    parts = history.kept
     stale = False
     same = before is not None and before.reach == reach and not before.stale
     if before is not None and fresh and (same or now - before.made < EVERY):
         density, missing, made, stale = before.density, before.missing, before.made, not same
     else:
         density = history.density_between(bins, *(window or (None, None)))
-        missing = tuple((history.time_of(gap), history.time_of(after)) for gap, after in gaps)
+        missing = tuple((before.last_time, part.first_time) for before, part in pairwise(parts))
         made = now
-    kept = reach.last - reach.first + 1 - sum(after - gap - 1 for gap, after in gaps)
+    kept = sum(part.last - part.first + 1 for part in parts)
     return Survey(reach, kept, density, missing, _known(session, reach, kept), more, stale, made, asked)
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 
 from dataplane.records import Kind
 from dataplane.words.operations import WITHOUT_QUEUE
-from inspector.numbers import count
 from inspector.sanitise import one_line
 from inspector.session import Session
 
@@ -66,11 +65,12 @@ def by_units(unit: Unit, step: int) -> Wish:
             return Place(found)
         if step > 0:
             end = "the end of the recording" if session.lent else "the newest event; 0 goes back to live"
+            if number is None and not session.lent:
+                end = "now: , goes back"
             return Place(number, f"this is {end}", "muted")
-        begin = "the recording begins here" if session.lent else (
-            f"the journal reaches no further back: {count(reach.last - reach.first + 1)} events in "
-            f"{session.history_bytes >> 20} MiB; --history keeps more"
-        )  # fmt: skip
+        begin = "the recording begins here" if session.lent else "this is the first event that there was"
+        if reach.first > 1 and not session.lent:
+            begin = f"the past kept begins here: {session.history_bytes >> 20} MiB, --history keeps more"
         return Place(found, begin, "muted")
 
     return lead

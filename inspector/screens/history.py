@@ -414,7 +414,7 @@ class HistoryScreen(Screen[None]):
 _PAST = (
     ("a column of the scrubber", "an equal share of the time that is kept; click, or ← and →"),
     ("▲ and a lighter column", "the moment that every screen shows"),
-    ("╱", "events are missing here: they came faster than they could be kept"),
+    ("╱", "events are missing here: they came faster than they could be kept; a pale column: some of them"),
     ("!", "a queue was given up, a frame dropped, a fault acted"),
     ("· before the words", "a store to ring memory, at trace level stores"),
     ("× before the number", "events are missing between this line and the one above"),

@@ -24,12 +24,11 @@ from capture.fields import Field, Tree, field_at
 from capture.frame import Frame
 from inspector.chrome import Foot, TopLine
 from inspector.collector import leave_alone
-from inspector.life import Name
 from inspector.numbers import count
 from inspector.packets.bytes import BytesView, Span
 from inspector.packets.filterbar import FilterBar
 from inspector.packets.languages import CAPTURE, DISPLAY
-from inspector.packets.layers import go_to_stage, ring_of
+from inspector.packets.layers import ring_of
 from inspector.packets.list import PacketList
 from inspector.packets.search import HINT, parse
 from inspector.packets.searching import Searching
@@ -71,12 +70,6 @@ class PacketsScreen(Screen[None]):
         _key("c", "conversations", "conversations", "packets.conversations", "Who talks with whom"),
         _key("x", "notes", "notes", "packets.notes", "Retransmissions, resets and what else is odd"),
         _key("d", "descriptor", "descriptors", "packets.descriptor", "The descriptors that carried it"),
-        _key("V", "moment('available')", "made available", "packets.available",
-             "Go to the moment its buffer was made available", False),
-        _key("U", "moment('used')", "made used", "packets.used",
-             "Go to the moment its buffer was made visible as used", False),
-        _key("E", "moment('collected')", "collected", "packets.collected",
-             "Go to the moment its buffer was collected", False),
         _key("b", "capture", "capture", "packets.capture", "Keep only packets that match (tcpdump's words)"),
         _key("vertical_line", "columns", "columns", "packets.columns", "Choose columns", sign="|"),
         _key("a", "apply(False)", "as filter", "packets.apply", "Show packets that share this field", False),
@@ -368,10 +361,6 @@ class PacketsScreen(Screen[None]):
 
     def action_list(self) -> None:
         self.packets.focus()
-
-    async def action_moment(self, name: Name) -> None:
-        if self._frame is not None:
-            await go_to_stage(self.ringscope, self._frame, name)
 
     async def action_descriptor(self) -> None:
         if self._frame is not None:

@@ -84,8 +84,10 @@ def own_pace(session: Session) -> Said:
 
 def trace(session: Session, level: TraceLevel) -> Said:
     """Set the trace level."""
-    _control(session).trace(level)
-    return Said(f"trace level: {level}")
+    control = _control(session)
+    control.trace(level)
+    later = " once it runs: of a frozen pair every store is journaled" if control.frozen else ""
+    return Said(f"trace level: {level}{later}")
 
 
 def toggle_log(session: Session) -> Said:

@@ -143,6 +143,8 @@ def lines(ink: Ink, queue: AnyQueue, event_idx: bool, width: int, height: int) -
         if notify is not None:
             pending = f", {notify.pending:,} not read yet" if notify.pending else ""
             counts = f" · {notify.sent:,} sent, {notify.quiet:,} quiet{pending}"
+            if not notify.counted:
+                counts = " · how many is not known: events are missing"
         head: list[Piece] = [(f" {word} ", ink(writer, bold=True)), (says, base)]
         room = width - 7 - len(says)
         if height >= 4:

@@ -140,7 +140,7 @@ def _columns(
 
 def _notifications(ink: Ink, word: str, notify: Notify | None, side: str, ground: str) -> Cell:
     muted = ink("muted", ground)
-    if notify is None:
+    if notify is None or not notify.counted:
         return ((f"{word} ?", muted),)
     quiet = f" +{notify.quiet:,} quiet" if notify.quiet else ""
     return ((f"{word} ", muted), (f"{notify.sent:,}", ink(side, ground)), (quiet, muted))

@@ -1,7 +1,8 @@
 """The scrubber: how much happened when, what went wrong, how far back the journal reaches, and where we are.
 
 Time goes from left to right; a column stands for an equal share of it. A click or the arrows go there. What
-is missing from the journal is hatched, never drawn as if nothing had happened.
+is missing from the journal is hatched, never drawn as if nothing had happened: a column of which a part is
+missing is pale, with the hatching in the line of trouble or, without that line, in place of the buffers.
 """
 
 from __future__ import annotations
@@ -180,24 +181,32 @@ class Scrubber(Pane):
         if alone:
             graphs.append(("trouble", "fault", signs))
         strips = [
-            self._graph(label, meaning, text, "" if alone else signs, missing, cursor)
-            for label, meaning, text in graphs
+            self._graph(label, meaning, text, "" if alone else signs, missing, cursor, at < len(graphs) - 1)
+            for at, (label, meaning, text) in enumerate(graphs)
         ]
         if room > len(strips):
             strips.append(self._axis(cursor))
         return strips
 
     def _graph(
-        self, label: str, meaning: str, text: str, signs: str, missing: np.ndarray, cursor: int | None
+        self,
+        label: str,
+        meaning: str,
+        text: str,
+        signs: str,
+        missing: np.ndarray,
+        cursor: int | None,
+        parts: bool,
     ) -> Strip:
+        """One line. `parts`: what is known of a column stands there even if it is not the whole of it."""
         ink, width = self.ink, self.size.width
         pieces: list[Piece] = [(f" {label:<{_LABEL - 1}}", ink("muted"))]
         for at, sign in enumerate(text):
             ground = "selected" if at == cursor else "surface"
-            if signs.strip() and signs[at] == "!":
+            if "!" in (sign, signs[at : at + 1]):
                 pieces.append(("!", ink("fault", ground)))
             elif missing[at]:
-                pieces.append(("╱", ink("free", ground)))
+                pieces.append((sign if parts and sign != " " else "╱", ink("free", ground)))
             else:
                 pieces.append((sign, ink(meaning, ground)))
         return line(width, merged(pieces), ink("text"))
@@ -208,8 +217,9 @@ class Scrubber(Pane):
         assert span is not None
         ink, width, bins = self.ink, self.size.width, self.bins
         first, last = self.shown
-        left = f"{duration(span.reached - first)} ago" if last > first else ""
-        right = "end" if last >= span.last_time else f"{duration(span.reached - last)} ago"
+        ago = "ago" if span.live else "before the end"
+        left = f"{duration(span.reached - first)} {ago}" if last > first else ""
+        right = "end" if last >= span.last_time else f"{duration(span.reached - last)} {ago}"
         if span.live and last >= span.last_time:
             late = span.reached - last
             right = "now ●" if late < _SECOND else f"{duration(late)} ago"

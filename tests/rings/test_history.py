@@ -258,6 +258,18 @@ def test_one_reads_while_another_appends(walked: tuple[list[Array], list[Moment]
 # ---- gaps -------------------------------------------------------------------------------------------------
 
 
+def test_rows_that_were_given_out_stay_what_they_are(walked: tuple[list[Array], list[Moment]]) -> None:
+    """Also where a gap ends a piece early: what is appended behind it is written elsewhere."""
+    rows = np.concatenate(walked[0])[:600]
+    history = History()
+    history.append(rows[:200])
+    given = history.rows(int(rows["number"][0]), int(rows["number"][199]), own=True)
+    before = given.copy()
+    history.append(rows[400:], lost=200)
+    history.append(rows[599:])
+    assert given.tobytes() == before.tobytes()
+
+
 def test_an_image_behind_a_gap_begins_a_new_exact_range(walked: tuple[list[Array], list[Moment]]) -> None:
     pulls, moments = walked
     rows = np.concatenate(pulls[:12])

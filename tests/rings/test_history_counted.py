@@ -144,6 +144,12 @@ def test_behind_a_gap_counts_are_those_of_the_next_events() -> None:
         there, made = whole.at(number), part.at(number)
         for index in (0, 1):
             assert made.queue(index).after == there.queue(index).after, number
+            for kick, known in (
+                (made.queue(index).driver.kick, False),
+                (there.queue(index).driver.kick, True),
+            ):  # type: ignore[union-attr]
+                assert kick.counted == known, number
+    assert part.at(gap).queue(0).driver.kick.counted  # type: ignore[union-attr]
 
 
 def test_levels_and_status_of_the_past() -> None:

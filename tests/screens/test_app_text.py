@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inspector.chrome import Key, fit, top
+from inspector.chrome import Key, cut, fit, top
+from inspector.feed import RESTING, pace
 from inspector.headlines import Headline, facts, headline
 from inspector.numbers import count, duration, rate
 from inspector.sanitise import clean, one_line
@@ -112,6 +114,34 @@ def test_headline_and_facts_of_a_reading() -> None:
     assert "paused" in headline(session, tick).state[0][0]
     assert "stopped" in headline(session, tick, failed=True).state[0][0]
     assert "packets kept" in "".join(text for text, _ in facts(session, tick))
+
+
+def test_of_a_frozen_pair_every_store_is_traced_and_said_to_be() -> None:
+    session = Session(Still(device(256)))
+    tick = session.pull()
+    frozen = replace(tick, snapshot=replace(tick.snapshot, state="frozen"))
+    assert headline(session, frozen).trace == "stores while frozen"
+    logs = replace(tick.snapshot.logs, trace_level="stores")
+    frozen = replace(tick, snapshot=replace(tick.snapshot, state="frozen", logs=logs))
+    assert headline(session, frozen).trace == "stores"
+
+
+def test_a_pair_at_rest_is_read_less_often_until_something_happens() -> None:
+    tick = Session(Still(device(256))).pull()
+    frozen = replace(tick.snapshot, state="frozen")
+    moved = replace(frozen, number=frozen.number + 1)
+    running = replace(frozen, state="running")
+    assert pace(15, replace(tick, previous=frozen, snapshot=frozen)) == RESTING
+    assert pace(2, replace(tick, previous=frozen, snapshot=frozen)) == 2
+    for before, now in ((None, frozen), (frozen, moved), (running, frozen), (frozen, running)):
+        assert pace(15, replace(tick, previous=before, snapshot=now)) == 15
+
+
+def test_what_is_too_long_for_the_foot_says_so() -> None:
+    pieces = (("four", "text"), (" and five", "muted"))
+    assert cut(pieces, 13) == list(pieces)
+    assert cut(pieces, 10) == [("four", "text"), (" and…", "muted")]
+    assert cut(pieces, 4) == [("fou…", "text")]
 
 
 def test_an_error_is_one_clean_line() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dataplane.history import History
+from dataplane.history import History, Reach
 from dataplane.records import EVENT, Kind, Side
 from inspector.past.eventlist import EventIndex, Lines, Wanted, choose
-from inspector.past.survey import hatched, look_for
+from inspector.past.survey import hatched, look_for, survey
 from inspector.widgets.events import split_words, wall
 from inspector.widgets.scrubber import blocks
 
@@ -113,6 +113,34 @@ def test_what_the_journal_let_go_of_goes_from_the_front() -> None:
     first = history.reach.first
     assert first > 1
     assert numbers(made.lines) == [n for n in range(first, 400_001) if n % 3 == 1]
+
+
+def test_a_journal_that_lets_go_while_it_is_looked_at() -> None:
+    """Under a flood the oldest events go between any two questions."""
+
+    class Flooded(History):
+        """Goes on behind every answer."""
+
+        upto = 0
+
+        @property
+        def reach(self) -> Reach:
+            found = super().reach
+            for _ in range(40):
+                self.append(rows(self.upto + 1, self.upto + 2_000), lost=3 * bool(self.upto))
+                self.upto += 2_003
+            return found
+
+    class Told:
+        history = Flooded(1 << 20)
+        lent, history_bytes = False, 1 << 20
+
+    made, before = Told(), None
+    everything = EventIndex(made.history, ALL)
+    for _ in range(4):
+        before = survey(made, everything, 40, None, before)  # type: ignore[arg-type]
+    assert before is not None and before.missing
+    assert len(everything.lines.parts) > 1 and everything.lines.number(0) > 1
 
 
 def test_words_choose_kinds_sides_and_queues() -> None:

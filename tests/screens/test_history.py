@@ -423,6 +423,24 @@ async def test_y_copies_the_event(split: Staged) -> None:
         assert app.clipboard.startswith(f"event {app.session.cursor}: ")
 
 
+async def test_both_ends_of_the_past_are_told_as_what_they_are(split: Staged) -> None:
+    app = ByHand(split)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await run(app, pilot, split, 60)
+        await press(pilot, ".")
+        await settled(pilot)
+        assert "this is now" in said(app) and app.session.cursor is None
+        app.go_to(1)
+        await settled(pilot)
+        await press(pilot, ",")
+        await settled(pilot)
+        assert "first event that there was" in said(app) and "--history" not in said(app)
+        await press(pilot, "3")
+        await read(app, pilot)
+        scrubber = app.screen.query_one(Scrubber)
+        assert "before the end" in scrubber.draw(*scrubber.size)[-1].text
+
+
 async def test_the_scrubber_tells_how_long_ago_the_newest_event_was(split: Staged) -> None:
     app = ByHand(split)
     async with app.run_test(size=(120, 40)) as pilot:
@@ -500,7 +518,15 @@ async def test_missing_events_are_drawn_as_missing() -> None:
         await press(pilot, "3")
         await read(app, pilot)
         assert app.session.history.reach.gaps
-        assert "╱" in "".join(text(app.screen.query_one(Scrubber)))
+        scrubber = app.screen.query_one(Scrubber)
+        assert "╱" in "".join(text(scrubber))
+        before, span = text(scrubber), scrubber.span
+        assert span is not None
+        scrubber.put(replace(span, missing=((span.first_time, span.last_time),), cursor=span.last_time))
+        graph, trouble = text(scrubber)[1], text(scrubber)[-2]
+        assert set(trouble[12:].rstrip()) == {"╱"}
+        for was, now in zip(before[1][12:], graph[12:], strict=True):
+            assert now == (was if was in "▁▂▃▄▅▆▇█" else "╱") or now == was == " "
         gap = app.session.history.reach.gaps[0]
         after = app.session.history.step(gap, "event", 1)
         assert after > gap + 1

@@ -526,3 +526,33 @@ def test_how_it_looks(at_once: None, size: tuple[int, int], snap_compare: Any) -
     app = RingscopeApp(source)
     app.feed.hertz = 0.5
     assert snap_compare(app, terminal_size=size, run_before=go)
+
+
+@pytest.mark.asyncio
+async def test_the_keys_to_the_moments_of_a_buffer_work_from_every_screen() -> None:
+    stage = Stage("split", (60, 60, 60))
+    try:
+        stage.round()
+        async with RingscopeApp(stage.pair).run_test(size=(120, 40)) as pilot:
+            app = pilot.app
+            assert isinstance(app, RingscopeApp)
+            await until(pilot, lambda: app.session.tick is not None and app.session.frames.last >= 3)
+            await at_packets(pilot)
+            await go_to_packet(pilot, 2)
+            steps = by_name(life_of(app.session, 1, 1))
+            for key, name in (("V", "available"), ("U", "used"), ("E", "collected"), ("V", "available")):
+                await pilot.press(key)
+                await until(pilot, lambda name=name: app.session.cursor == steps[name].event)
+                assert app.current_mode == "rings"
+            await pilot.press("3")
+            await until(pilot, lambda: app.current_mode == "history")
+            await pilot.press("E")
+            await until(pilot, lambda: app.session.cursor == steps["collected"].event)
+            assert app.current_mode == "history"
+            await pilot.press("L")
+            await until(pilot, lambda: isinstance(app.screen, LifeScreen))
+            await pilot.press("U")
+            await until(pilot, lambda: app.session.cursor == steps["used"].event)
+            assert isinstance(app.screen, LifeScreen)
+    finally:
+        stage.pair.close()
