@@ -22,7 +22,7 @@ from inspector.sanitise import clean
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
 NO_TERMINAL = "the screens need a terminal for input and output; without one:"
 PAIR_COMMANDS = ("run", "snapshot", "watch", "check", "capture", "record")  #: those that open a pair
-COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "dissect", "extcap")
+COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "explain", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
 _ABOUT = """\
@@ -38,7 +38,8 @@ examples:
   ringscope --features +in_order,-event_idx  negotiate other features
   ringscope snapshot --json | jq .queues[1]  one moment of every ring, as JSON
   ringscope watch --json --seconds 10        one line of JSON a second
-  ringscope check --fault lose_kick:queue=tx0  does a queue stand still, and why?
+  ringscope check --seconds 10               does a queue stand still, and why?
+  ringscope explain KICK_MISSING             what that means, and what to do about it
   ringscope capture -w - | wireshark -k -i - the packets that cross, into Wireshark
   ringscope capture -w a.pcapng --until 'latency > 1ms' --before 5s --after 5s
                                              wait for a slow packet, keep the moments around it
@@ -82,6 +83,10 @@ and what must come of it."""
 _LEARN = """\
 Lessons about virtqueues, each with a live pair to step through. Without the name of one the screens begin
 where the last visit ended."""
+
+_EXPLAIN = """\
+What a code of a stuck queue means: what one sees, what to do next, why it comes to it and where it did,
+what looks the same. Without one all codes by family, those too that have to be found by hand."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -166,6 +171,9 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_play(add_plain("play", "run a scenario", _PLAY))
     _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
+    explained = add_plain("explain", "what a code means, and what to do", _EXPLAIN)
+    explained.add_argument("code", metavar="CODE", nargs="?", default=None, help="such as KICK_MISSING")
+    explained.add_argument("--json", action="store_true", help="the same as one JSON object")
     _add_dissect(add_plain("dissect", "show the packets of a capture file", _DISSECT, _DISSECT_EXAMPLES))
     _add_extcap(add_plain("extcap", "our pairs as interfaces of Wireshark", _EXTCAP))
     return top
@@ -292,6 +300,8 @@ def _check(options: argparse.Namespace) -> str | None:
         if (options.personal or options.dir) and not (options.install or options.uninstall):
             return "extcap: say --install or --uninstall with the folder"
         return None
+    if options.command == "explain":
+        return None
     if options.command == "dissect":
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"
@@ -343,7 +353,10 @@ def _prints(options: argparse.Namespace) -> bool:
         return recordings.prints(options)
     if options.command == "play":
         return bool(options.json)
-    return options.command in ("snapshot", "watch", "dissect") or getattr(options, "write", None) == "-"
+    return (
+        options.command in ("snapshot", "watch", "dissect", "explain")
+        or getattr(options, "write", None) == "-"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -24,7 +24,7 @@ _BLAMED: Mapping[Reason, tuple[str, tuple[str, ...]]] = MappingProxyType(
         Reason.ID_UNKNOWN: ("USED_ID_INVALID", ("2.7.8", "2.8.13")),
         Reason.USED_LENGTH: ("USED_LEN_BAD", ("2.7.8.2",)),
         Reason.USED_JUMP: ("USED_OVERRUN", ("2.7.8",)),
-        Reason.ORDER: ("IN_ORDER_BATCH_NOT_UNDERSTOOD", ("2.7.9", "2.8.9")),
+        Reason.ORDER: ("IN_ORDER_BATCH_NOT_UNDERSTOOD", ("2.7.9", "2.8.8")),
         Reason.NUM_BUFFERS: ("NUM_BUFFERS_BAD", ("5.1.6.4",)),
         Reason.DUPLICATE_HEAD: ("ID_REUSED_WHILE_OUTSTANDING", ("2.7.13", "2.8.6")),
     }

@@ -101,7 +101,7 @@ def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) ->
         f"{waits}: {why}",
         Evidence("last_avail", device.last_avail),
         Evidence("turns", turns),
-        sections=("2.7.14", "2.8.14"),
+        sections=("2.7.13", "2.8.21"),
         vantage="MHS",
         confidence="possible" if turns else "likely",
     )
@@ -124,7 +124,7 @@ def unused(patient: Patient) -> Iterator[Finding]:
     else:
         code, why = "HEAD_NEVER_RETURNED", "the device holds nothing: it lost them"
     yield patient.finding(
-        code, gate.since, f"{held}: {why}", *found, sections=("2.7.14", "2.8.14"), vantage="S"
+        code, gate.since, f"{held}: {why}", *found, sections=("2.7.8", "2.8.22"), vantage="S"
     )
 
 
@@ -143,7 +143,7 @@ def uncollected(patient: Patient) -> Iterator[Finding]:
             f"{waits}: the driver is awake, came by {turns:,} times and took nothing",
             Evidence("last_used", driver.last_used),
             Evidence("turns", turns),
-            sections=("2.7.14", "2.8.21"),
+            sections=("2.7.14", "2.8.22"),
             vantage="MHS",
             confidence="possible",
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: The commands without a pair from the command line: where each is.
 _PLAIN = {
     "dissect": ("inspector.commands.dissecting", "dissect"),
+    "explain": ("inspector.commands.explaining", "explain"),
     "extcap": ("inspector.wireshark.installing", "install"),
     "learn": ("inspector.commands.learning", "learn"),
     "open": ("inspector.commands.recorded", "open_recording"),

@@ -94,6 +94,7 @@ def test_a_failure_on_the_screens_is_told_when_they_are_left(
         return 1
 
     monkeypatch.setattr("inspector.screens.playing.run", shown)
+    monkeypatch.setattr(playing, "has_terminal", lambda: True)
     assert playing.play(Namespace(file=str(file), check=False)) == 1
     assert capsys.readouterr().err.startswith(f"ringscope: {file}:3: do[1].expect: expected tx0.used == 1")
 

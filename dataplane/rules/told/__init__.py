@@ -1,0 +1,1 @@
+"""What is known of every code: data, family by family."""
