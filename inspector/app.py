@@ -450,6 +450,6 @@ def run(source: RingSource, **options: Unpack[Options]) -> int:
     if not has_terminal():
         raise RuntimeError("the screens need a terminal for input and output")
     app = RingscopeApp(source, **options)
-    with offered(app.session):
+    with offered(app.session), ending.outliving():
         app.run()
     return app.return_code or 0

@@ -24,6 +24,7 @@ from dataplane.script.actions import Step
 from inspector.app import RingscopeApp
 from inspector.chrome import Foot
 from inspector.cli import FAILED, has_terminal
+from inspector.ending import outliving
 from inspector.sanitise import clean, one_line
 from inspector.stopping import stepped
 from inspector.view import View
@@ -218,6 +219,6 @@ def run(played: Played) -> int:
     if not has_terminal():
         raise RuntimeError("the screens need a terminal for input and output")
     app = PlayingApp(played)
-    with offered(app.session):
+    with offered(app.session), outliving():
         app.run()
     return app.return_code or (FAILED if played.failed else 0)

@@ -407,6 +407,27 @@ def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals) -> None:
     assert b"\x1b[?1000l" in terminal.output, "mouse reporting is off"
 
 
+def test_it_ends_though_its_terminal_was_gone_before() -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, "--traffic", "flood"], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs,
+        start_new_session=True, env={**os.environ, "TERM": "xterm-256color"},
+    )  # fmt: skip
+    os.close(theirs)
+    try:
+        output = b""
+        while b"live" not in output:
+            output += os.read(ours, 65536)
+        os.close(ours)
+        time.sleep(4)  # it goes on drawing, more than Textual lets wait to be written
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_without_colours_there_are_none() -> None:
     terminal = Terminal(NO_COLOR="1")
     terminal.until(b"live")
