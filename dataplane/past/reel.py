@@ -185,8 +185,9 @@ class Reel:
         for anchor in self.anchors:
             if anchor.number == number:
                 return anchor.time
-        if number == self.first - 1 and self.pieces:
-            return self.pieces[0].first_time
+        behind = bisect_right(self.firsts, number + 1) - 1
+        if behind >= 0 and self.firsts[behind] == number + 1:
+            return self.pieces[behind].first_time  # undoing what comes next leads there
         self.index(number)
         raise LookupError(f"event {number:,} is not in the journal")
 

@@ -93,6 +93,9 @@ def test_a_window_before_a_loss_is_walked_back(packed: bool) -> None:
     assert reach.gaps and reach.last == rows["number"][-1]
     (exact,) = reach.exact
     assert rows["number"][begin] < exact[0] + 20 and exact[1] == reach.last
+    oldest = history.at(exact[0])  # before the first event behind the loss, which was undone
+    assert oldest.number == exact[0] and history.image(exact[0]).number == exact[0]
+    assert oldest.time == int(rows["time"][rows["number"] > exact[0]][0])
     seen = 0
     for moment in walk.moments:
         if moment.keyframe.number >= exact[0]:
