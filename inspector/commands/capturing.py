@@ -19,8 +19,6 @@ from typing import TYPE_CHECKING
 from inspector.commands.options import number, seconds, size
 
 if TYPE_CHECKING:
-    import threading
-
     from capture.bpf import Program
     from capture.dfilter import Filter
     from capture.files.around import Around
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from dataplane.snapshot import Snapshot
     from dataplane.source import RingSource
     from inspector.commands.straight import Behind, Losses, Output, Straight
+    from inspector.commands.watching import Signalled
 
 _BEAT = 0.02  #: seconds between two readings
 _SETTLE = 0.05  #: seconds that a frame waits for what became of its buffer
@@ -279,7 +278,7 @@ class _Course:
         return block if wanted.all() else chosen(block, wanted)
 
 
-def _flow(straight: Straight, course: _Course, stop: threading.Event, seconds: float | None) -> None:
+def _flow(straight: Straight, course: _Course, stop: Signalled, seconds: float | None) -> None:
     """Frames from the log to their course until it is over, `seconds` are, or `stop` is set."""
     held: deque[tuple[float, Block, Losses]] = deque()
     share = _Share()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import select
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from dataplane.source import RingSource
 from inspector.cli import INTERRUPTED, OK
@@ -26,13 +27,37 @@ def snapshot(options: argparse.Namespace, source: RingSource) -> int:
     return OK
 
 
+class Signalled:
+    """Whether a signal came. A handler may set it at any place of the thread that waits: it takes no lock."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._ours, select.POLLIN)
+
+    def set(self) -> None:
+        with suppress(BlockingIOError):
+            os.write(self._theirs, b".")
+
+    def is_set(self) -> bool:
+        return self.wait(0)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it is set, after so long at most."""
+        return bool(self._poll.poll(1000 * seconds))
+
+    def close(self) -> None:
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
 @contextmanager
-def until_signalled() -> Iterator[threading.Event]:
-    """An event that SIGINT, SIGTERM or SIGHUP sets, so that files and lines are finished.
+def until_signalled() -> Iterator[Signalled]:
+    """What SIGINT, SIGTERM or SIGHUP sets, so that files and lines are finished.
 
     What was to be ignored stays ignored, as under nohup.
     """
-    stop = threading.Event()
+    stop = Signalled()
     before = {
         number: signal.signal(number, lambda *_: stop.set())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -43,6 +68,7 @@ def until_signalled() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        stop.close()
 
 
 def watch(options: argparse.Namespace, source: RingSource) -> int:
