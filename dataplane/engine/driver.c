@@ -136,6 +136,7 @@ static void write_header(struct pool *pool, uint16_t b, const struct virtio_net_
 
 static void drop(struct vq *q, enum reason reason) {
     count_add(&q->drv.drops, 1);
+    count_put(&q->drv.last_drop, reason);
     operation(q->drv.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 
@@ -239,6 +240,14 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     return n;
 }
 
+/* Whether a frame of this queue waits that could not be sent. A flood has one always. */
+static void note_backlog(const struct side *side, struct vq *q, uint32_t sent) {
+    const struct port *port = &side->port;
+    bool waits = port->kind == PORT_FLOOD ? sent == 0 && !port->muted && !port->per_second
+                                          : port->has_current && port->current.pair == q->index / 2;
+    if (count_peek(&q->drv.backlog) != waits) count_put(&q->drv.backlog, waits);
+}
+
 static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     struct returned back[BURST];
     uint32_t done = 0, n;
@@ -254,6 +263,7 @@ static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     if (q->drv.broken) return done;
     bool flood = side->port.kind == PORT_FLOOD;
     n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);
+    note_backlog(side, q, n);
     if (q->drv.added != q->drv.published) {
         q->ops->publish(q);
         notify_kick(q);

@@ -97,6 +97,7 @@ static void log_frame(struct side *device, struct vq *q, const struct chain *cha
 
 static void drop(struct vq *q, enum reason reason) {
     count_add(&q->dev.drops, 1);
+    count_put(&q->dev.last_drop, reason);
     operation(q->dev.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 

@@ -86,6 +86,8 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     dev->arena_used = dev->slots_out = 0;
     count_put(&dev->holding, 0);
     drv->kick.answer = dev->call.answer = 0;
+    count_put(&drv->backlog, 0);
+    count_put(&dev->size, q->size);
     count_set(&drv->published, 0);
     count_set(&drv->shown, 0);
     count_set(&dev->shown, 0);
