@@ -270,3 +270,4 @@ class Reason(IntEnum):
     STOPPED = 21  #: closed or reset while it waited
     DUPLICATE_HEAD = 22  #: head made available while it is outstanding
     TOO_LONG = 23  #: frame longer than the queue can carry: refused
+    SIDE_FAILED = 24  #: a side gave up by itself

@@ -25,9 +25,10 @@ uint64_t notify_drain(int fd) {
 }
 
 static bool decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
+    if (faulty(door)) needed = fault_decision(door, kind, needed);
     if (needed) {
         count_add(&notes->sent, 1);
-        if (LIKELY(!(armed(door) & ARM_FAULT)) || !fault_notice(door, kind)) notify_write(notes);
+        if (!faulty(door) || !fault_notice(door, notes, kind)) notify_write(notes);
     } else
         count_add(&notes->quiet, 1);
     count_put(&notes->answer, needed ? 2 : 1);

@@ -381,6 +381,7 @@ int pair_reset_queue(struct pair *pair, uint32_t index) {
     notify_take_calls(q);
     pair->driver.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
+    fault_base(pair, q);
     own_take(pair, q, q->own);
     breaks_queue_reset(pair, index);
     pthread_mutex_unlock(&pair->life);

@@ -38,7 +38,8 @@ def unseen(patient: Patient) -> Iterator[Finding]:
         yield patient.finding(
             "KICK_DISCARDED",
             gate.since,
-            f"{waits}: {several(kick.pending or kick.lost, 'kick')} sent, and the device sleeps as if none had come",
+            f"{waits}: {several(kick.pending or kick.lost, 'kick')} sent, and the device sleeps"
+            " as if none had come",
             *told,
             sections=_KICK,
             vantage="MKS",
