@@ -122,7 +122,7 @@ PRIMITIVES: Mapping[FaultKind, Primitive] = MappingProxyType(
         "keep_wrap": Primitive("a wrap counter is not toggled (packed)", "either"),
         "forget_event_idx": Primitive("a side acts as if EVENT_IDX were not negotiated (split)", "either"),
         "stop_early": Primitive("after so many buffers it does not look again", "device", _V, "buffers"),
-        "blind": Primitive("it looks and takes nothing", "device", _V, "1: when full; 2: and sleeps"),
+        "blind": Primitive("it looks and takes nothing", "device", _V, "2: until full, 3: and sleeps"),
         "hold": Primitive("it does not complete what it took", "device", _V),
         "leak": Primitive("it forgets what it took", "device", _V),
         "twice": Primitive("it returns a buffer twice", "device", _V),
@@ -150,6 +150,7 @@ PRIMITIVES: Mapping[FaultKind, Primitive] = MappingProxyType(
 )
 
 _ANY = 0xFFFFFFFF
+_BEHIND = 256  #: stores; up to 16 within a turn of the side, more over its end
 _WORDS = ("desc.addr", "desc.flags")
 _OF_ONE_LAYOUT = tuple(one for one in (*SPLIT_AREAS, *PACKED_AREAS) if one not in ("desc", "tables"))
 #: Where a store goes, by the names of `places`; "" is anywhere. The first word of a descriptor is its
@@ -206,8 +207,8 @@ class Fault:
             raise ValueError("odds are 1 to 4294967294, a seed is 0 to 2^64 - 1")
         if self.index is not None and not 0 <= self.index < 1 << 16:
             raise ValueError("an index has 16 bits")
-        if self.kind in ("delay_store", "tear_store") and not 1 <= self.value <= 16:
-            raise ValueError("a store can be held back behind 1 to 16 others")
+        if self.kind in ("delay_store", "tear_store") and not 1 <= self.value <= _BEHIND:
+            raise ValueError(f"a store can be held back behind 1 to {_BEHIND} others")
 
     def wire(self) -> tuple[int, ...]:
         """As `Engine.add_fault` takes it."""

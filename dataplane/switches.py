@@ -69,7 +69,8 @@ class Switch:
         return "both" if self.split and self.packed else "split" if self.split else "packed"
 
     def faults(self, shape: Ring | None, packed: bool, **given: Any) -> tuple[Fault, ...]:
-        """Its faults for a queue (None: every one); `given` are fields of `Fault`.
+        """Its faults for a queue (None: every one); `given` are fields of `Fault`, for the first of them: the
+        others are there from the start.
 
         ValueError where rings of this layout cannot have it.
         """
@@ -77,7 +78,10 @@ class Switch:
         if not parts:
             there = "packed" if packed else "split"
             raise ValueError(f"{self.name} is no fault of a {there} ring: it needs --layout {self.layouts}")
-        return tuple(part.fault(shape, **given) for part in parts)
+        return (
+            parts[0].fault(shape, **given),
+            *(part.fault(shape, count=0) for part in parts[1:]),
+        )
 
 
 def _both(
@@ -172,15 +176,13 @@ _ALL = (
     _both(
         "full_seen_as_empty",
         "FULL_RING_SEEN_AS_EMPTY",
-        Part("blind", _V, value=1),
+        Part("blind", _V, value=2),
         means="the device takes a full ring for an empty one",
-        way="to_driver",
-        queue="rx0",
     ),
     _both(
         "livelock",
         "LIVELOCK",
-        Part("blind", _V, value=2),
+        Part("blind", _V, value=3),
         Part("nag", _D, value=2_000),
         means="kicks come again and again, and the device takes nothing",
     ),
@@ -209,7 +211,7 @@ _ALL = (
     _one("wrong_size", "SIZE_MISMATCH", value=lambda shape: max(shape.size // 2, 1)),
     _one("wrong_base", "BASE_MISMATCH"),
     # what it says it used
-    _one("twice", "USED_OVERRUN"),
+    _one("twice", "USED_OVERRUN USED_ID_INVALID"),
     _one("wrong_id", "USED_ID_INVALID"),
     _one("wrong_length", "USED_LEN_BAD", value=1 << 20, **_RX),
     _one("reorder"),
@@ -258,8 +260,8 @@ _ALL = (
         "stale_entry",
         "the index is shown before what it shows: no barrier",
         "STALE_DESCRIPTOR DESC_OVERRUN ID_REUSED_WHILE_OUTSTANDING USED_ID_INVALID",
-        Part("delay_store", _D, "avail_ring"),
-        Part("delay_store", _D, "desc.addr", value=2),
+        Part("delay_store", _D, "avail_ring", value=20),
+        Part("delay_store", _D, "desc.addr", value=20),
     ),
     _of(
         "wrong_wrap",

@@ -1,5 +1,4 @@
 /* driver.c: the driver's turn: buffers out of its pools, frames into them, used buffers back. */
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -412,10 +411,7 @@ uint32_t driver_turn(struct side *side) {
     }
     uint32_t moved = 0, pairs = flag_get(&pair->pairs);
     side->port.pairs = pairs;
-    if (fault_acts(&side->door, FAULT_SPIN)) {
-        sched_yield();
-        return 1;
-    }
+    if (faulty(&side->door) && fault_spins(side)) return 1;
     for (uint32_t i = 0; i < 2 * pair->pairs_max; i++) moved += serve(side, &pair->queue[i]);
     return moved + serve(side, &pair->queue[2 * pair->pairs_max]);
 }

@@ -155,10 +155,11 @@ static bool fits(const struct fault *f, uint64_t value, uint64_t old, unsigned w
     }
 }
 
-static bool hold_back(struct door *door, const struct fault *f, void *to, uint64_t value, unsigned width) {
+static bool hold_back(struct door *door, uint64_t behind, void *to, uint64_t value, unsigned width,
+                      bool stays) {
     if (door->held_count == HELD_MAX) return false;
     door->held[door->held_count++] =
-        (struct held_store){to, value, width, f->value ? (uint32_t)f->value + 1 : 2, door->queue};
+        (struct held_store){to, value, width, (uint32_t)(behind ? behind : 1) + 1, door->queue, stays};
     return true;
 }
 
@@ -174,9 +175,11 @@ bool fault_store(struct door *door, void *to, uint64_t *value, unsigned width) {
         if (f->kind > FAULT_LAST_STORE || !concerns(f, door, area, entry)) continue;
         if (!fits(f, *value, old, width, area, q->packed) || !due(f, door)) continue;
         bool later = f->kind == FAULT_DROP_STORE;
-        if (f->kind == FAULT_DELAY_STORE && !(later = hold_back(door, f, to, *value, width))) return false;
+        if (f->kind == FAULT_DELAY_STORE)
+            later = hold_back(door, f->value, to, *value, width, f->value > HELD_MAX);
+        if (f->kind == FAULT_DELAY_STORE && !later) return false;
         if (f->kind == FAULT_TEAR_STORE) {
-            if (!hold_back(door, f, to, *value, width)) return false;
+            if (!hold_back(door, f->value, (uint8_t *)to + 1, *value >> 8, 1, true)) return false;
             *value = (old & 0xff00) | (*value & 0xff);
         }
         if (!later) *value = changed(f, *value, width, area, entry, q->packed) & whole;
@@ -186,6 +189,9 @@ bool fault_store(struct door *door, void *to, uint64_t *value, unsigned width) {
     return false;
 }
 
+/* All that was held back is performed when the last fault goes. */
+static bool healed(const struct door *door) { return door->owner->faults == 0; }
+
 void fault_release(struct door *door, bool all) {
     uint16_t queue = door->queue;
     uint32_t n = door->held_count, kept = 0;
@@ -193,8 +199,8 @@ void fault_release(struct door *door, bool all) {
     if (n == 0) return;
     memcpy(held, door->held, n * sizeof held[0]);
     for (uint32_t i = 0; i < n; i++)
-        if (!all && held[i].left > 1) {
-            held[i].left--;
+        if ((!all && held[i].left > 1) || (all && held[i].stays && !healed(door))) {
+            if (!all) held[i].left--;
             door->held[kept++] = held[i];
             held[i].to = NULL;
         }

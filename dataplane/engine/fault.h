@@ -21,7 +21,8 @@
 enum fault_kind { /* faults.KINDS of Python */
                   /* stores: what becomes of the value */
                   FAULT_DROP_STORE = 1, /* never performed */
-                  FAULT_DELAY_STORE,    /* only behind the side's next `value` stores: no barrier between */
+                  FAULT_DELAY_STORE,    /* only behind the side's next `value` stores: no barrier between; up
+    to HELD_MAX in the same turn at the latest, more: however many turns it takes */
                   FAULT_CORRUPT_STORE,  /* xor `value` */
                   FAULT_SET_STORE,      /* `value` in its place */
                   FAULT_MASK_STORE,     /* and `value` */
@@ -55,7 +56,7 @@ enum fault_kind { /* faults.KINDS of Python */
                   FAULT_FORGET_EVENT_IDX, /* split: as if it were not negotiated */
                   /* the device */
                   FAULT_STOP_EARLY, /* after `value` buffers of a notification it does not look again */
-                  FAULT_BLIND, /* takes nothing; `value` 1: only where the ring is full, 2: and sleeps on it
+                  FAULT_BLIND, /* takes nothing; `value` 2: until the ring is full, and sleeps then; 3: sleeps
                                 */
                   FAULT_HOLD,  /* never completes, as long as it lasts */
                   FAULT_LEAK,  /* forgets what it took */
@@ -153,6 +154,8 @@ void fault_look_everywhere(struct side *side);
 bool fault_deaf(struct side *side, struct vq *q);
 /* Before it sleeps something was found in the queue: whether it looks. */
 bool fault_looks(struct side *side, struct vq *q, bool again);
+/* The driver, before it comes to any queue: whether it will not. */
+bool fault_spins(struct side *side);
 /* collect(): how many used elements it takes to be there. */
 uint32_t fault_pending(struct vq *q, uint32_t pending);
 /* next(): of `count` buffers it may take so many; and took so many. */
@@ -161,6 +164,8 @@ void fault_took(struct vq *q, uint32_t count);
 /* complete(): what becomes of `count` used elements, at most SPAN. */
 #define DONE_ROOM (2 * SPAN + 1)
 uint32_t fault_done(struct vq *q, const struct done *done, uint32_t count, struct done *room);
+/* Behind complete(). */
+void fault_completed(struct vq *q);
 /* What it held while FAULT_HOLD lasted is completed. */
 void fault_let_go(struct vq *q);
 /* The head or id of a buffer that is outstanding, in the place of this one. */

@@ -1,6 +1,7 @@
 /* fault_side.c: decisions of a side that has a fault: where it looks, what it takes, what it gives back. */
 #include "fault.h"
 
+#include <sched.h>
 #include <string.h>
 
 /* Whether such a fault is there at all for the queue that the door stands at: no chance is used up. */
@@ -102,7 +103,7 @@ bool fault_looks(struct side *side, struct vq *q, bool again) {
     const struct door *door = &side->door;
     if (!is_driver(side) && q->dev.budget == 0 && present(door, FAULT_STOP_EARLY)) return false;
     if (!is_driver(side) &&
-        (present_with(door, FAULT_BLIND, 2) || (present_with(door, FAULT_BLIND, 1) && is_full(q))))
+        (present_with(door, FAULT_BLIND, 3) || (present_with(door, FAULT_BLIND, 2) && is_full(q))))
         return false;
     if (is_driver(side) && present_with(door, FAULT_NO_COLLECT, 2)) return false;
     if (again) *told(side, q) = true;
@@ -114,8 +115,7 @@ bool fault_looks(struct side *side, struct vq *q, bool again) {
 uint32_t fault_take(struct vq *q, uint32_t count) {
     struct door *door = q->dev.door;
     uint64_t value;
-    bool sees = present_with(door, FAULT_BLIND, 1) && !is_full(q);
-    if (!sees && fault_meets(door, FAULT_BLIND, &value) && (value != 1 || is_full(q))) return 0;
+    if (fault_meets(door, FAULT_BLIND, &value)) return 0;
     if (!present(door, FAULT_STOP_EARLY)) return count;
     return count < q->dev.budget ? count : q->dev.budget;
 }
@@ -170,6 +170,11 @@ uint32_t fault_done(struct vq *q, const struct done *done, uint32_t count, struc
     return n;
 }
 
+void fault_completed(struct vq *q) {
+    uint64_t value;
+    if (fault_meets(q->dev.door, FAULT_MISCOUNT, &value)) count_put(&q->dev.holding, q->dev.holding + value);
+}
+
 void fault_let_go(struct vq *q) {
     struct device_half *dev = &q->dev;
     struct done batch[SPAN];
@@ -186,6 +191,16 @@ void fault_let_go(struct vq *q) {
 }
 
 /* ---- the driver ------------------------------------------------------------------------------------- */
+
+bool fault_spins(struct side *side) {
+    for (uint32_t i = 0; i < side->pair->queues; i++) {
+        side->door.queue = (uint16_t)i;
+        if (!fault_acts(&side->door, FAULT_SPIN)) continue;
+        sched_yield();
+        return true;
+    }
+    return false;
+}
 
 uint32_t fault_pending(struct vq *q, uint32_t pending) {
     struct driver_half *drv = &q->drv;

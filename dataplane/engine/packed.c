@@ -419,6 +419,7 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
     if (fault_acts(dev->door, FAULT_HOLE)) skip_slot(q);
     breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
+    if (faulty(dev->door)) fault_completed(q);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }
 

@@ -373,6 +373,7 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
     own16(&dev->used_idx, at);
     breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
+    if (faulty(dev->door)) fault_completed(q);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }
 

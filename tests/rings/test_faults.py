@@ -178,7 +178,7 @@ def test_healed_it_is_sound_again(pair: Pair) -> None:
             "the driver writes driver_event",
         ),
         ({"kind": "drop_store", "side": Side.DRIVER, "after": -1}, "after and count"),
-        ({"kind": "delay_store", "side": Side.DRIVER, "value": 17}, "1 to 16"),
+        ({"kind": "delay_store", "side": Side.DRIVER, "value": 257}, "1 to 256"),
     ],
 )
 def test_a_fault_that_cannot_be_says_why(options: dict[str, object], words: str) -> None:
