@@ -116,6 +116,9 @@ _SIDE_FIELDS = [
     "turns",  #: times this side's loop looked at the queue
     "notify_injected",  #: written to the other side's eventfd from outside, as a probe
     "notify_written",  #: written to it by this side: less than sent where some were lost
+    "notify_told",  #: its own count (published, used) up to which it decided to notify
+    "notify_reached",  #: and up to which that was written: less where the newest got lost or is late
+    "notify_heard",  #: buffers it had taken (seen, collected) when it last read a notification
     "last_drop",  #: reason of the newest drop (see `Reason`)
 ]
 
@@ -155,6 +158,7 @@ DEVICE_STATE = np.dtype(
             "holding",  #: buffers taken and not completed
             "unflushed",  #: used elements written and not visible yet
             "size",  #: at which it goes round: that of the queue
+            "avail_read",  #: split: avail.idx as it last read it
             *_SIDE_FIELDS,
         )
     ]

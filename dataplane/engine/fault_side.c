@@ -85,6 +85,22 @@ bool fault_deaf(struct side *side, struct vq *q) {
     return fault_acts(&side->door, is_driver(side) ? FAULT_DEAF_CALL : FAULT_DEAF_KICK);
 }
 
+static bool *hushed(const struct side *side, struct vq *q) {
+    return is_driver(side) ? &q->drv.hushed : &q->dev.hushed;
+}
+
+bool fault_hushes(struct side *side, struct vq *q) {
+    if (!side->polling && !*told(side, q)) return false;
+    *hushed(side, q) = true;
+    return true;
+}
+
+bool fault_hushed(struct side *side, struct vq *q) {
+    bool was = *hushed(side, q);
+    *hushed(side, q) = false;
+    return was;
+}
+
 static bool is_full(const struct vq *q) { return count_get(&q->drv.published) - q->dev.seen == q->size; }
 
 /* The fault of this kind and value at the door's queue. */
