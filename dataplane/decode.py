@@ -32,6 +32,7 @@ def _notify(row: dict[str, int], pending: int) -> Notify:
         told=row["notify_told"],
         reached=row["notify_reached"],
         heard=row["notify_heard"],
+        heard_turn=row["notify_heard_turn"],
         answer=ANSWERS[min(row["event_answer"], 2)],
         event=row["event_used"],
         old=row["event_old"],

@@ -119,6 +119,7 @@ _SIDE_FIELDS = [
     "notify_told",  #: its own count (published, used) up to which it decided to notify
     "notify_reached",  #: and up to which that was written: less where the newest got lost or is late
     "notify_heard",  #: buffers it had taken (seen, collected) when it last read a notification
+    "notify_heard_turn",  #: `turns` at that moment
     "last_drop",  #: reason of the newest drop (see `Reason`)
 ]
 

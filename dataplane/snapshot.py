@@ -44,6 +44,7 @@ class Notify:
     told: int = 0  #: count (published, used) up to which it decided to notify
     reached: int = 0  #: and up to which that was written to the eventfd
     heard: int = 0  #: count (seen, collected) of this side when it last read a notification
+    heard_turn: int = 0  #: and its turns then
     counted: bool = True  #: whether `sent` and `quiet` are known: of the past not where events are missing
 
 

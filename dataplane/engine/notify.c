@@ -51,6 +51,7 @@ uint64_t notify_take_kicks(struct vq *q) {
     if (n) {
         count_add(&q->dev.call.received, n);
         count_put(&q->dev.call.heard, q->dev.seen);
+        count_put(&q->dev.call.heard_turn, q->dev.turns);
     }
     return n;
 }
@@ -60,6 +61,7 @@ uint64_t notify_take_calls(struct vq *q) {
     if (n) {
         count_add(&q->drv.kick.received, n);
         count_put(&q->drv.kick.heard, q->drv.collected);
+        count_put(&q->drv.kick.heard_turn, q->drv.turns);
     }
     return n;
 }

@@ -93,7 +93,8 @@ struct notes {
     uint64_t injected;              /* written from outside, as a probe */
     uint64_t written;               /* by the side that notifies, into this eventfd */
     uint64_t told, reached; /* buffers up to which it decided to notify, and up to which it was written */
-    uint64_t heard;         /* buffers that this side had taken when it last read a notification */
+    uint64_t heard;         /* buffers that this side had taken when it last read a notification, */
+    uint64_t heard_turn;    /* and its turns at the queue until then */
     uint64_t event, old, new, answer; /* of the last decision */
     uint32_t decided;                 /* split: idx, packed: slots moved, up to which has been decided */
     int fd;                           /* eventfd of this direction */

@@ -60,6 +60,7 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(side.notify_told, count_peek(&n->told))                                                             \
     WORD(side.notify_reached, count_peek(&n->reached))                                                       \
     WORD(side.notify_heard, count_peek(&n->heard))                                                           \
+    WORD(side.notify_heard_turn, count_peek(&n->heard_turn))                                                 \
     WORD(side.last_drop, count_peek(&d->last_drop))
 #define DRIVER_WORDS(WORD)                                                                                   \
     WORD(collected, count_get(&d->collected))                                                                \

@@ -27,7 +27,7 @@ enum { OWNER_FREE = 0, OWNER_AVAILABLE, OWNER_IN_USE, OWNER_USED, OWNER_UNKNOWN 
 struct side_state {
     uint64_t polling, asleep, event_used, event_old, event_new, event_answer, notify_sent, notify_quiet,
         notify_received, frames, bytes, drops, broken, turns, notify_injected, notify_written, notify_told,
-        notify_reached, notify_heard, last_drop;
+        notify_reached, notify_heard, notify_heard_turn, last_drop;
 };
 struct driver_state { /* records.DRIVER_STATE */
     uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight,
