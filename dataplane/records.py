@@ -160,6 +160,7 @@ DEVICE_STATE = np.dtype(
             "unflushed",  #: used elements written and not visible yet
             "size",  #: at which it goes round: that of the queue
             "avail_read",  #: split: avail.idx as it last read it
+            "backlog",  #: 1: a frame for this queue is due and waits for buffers
             *_SIDE_FIELDS,
         )
     ]
