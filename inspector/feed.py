@@ -16,10 +16,10 @@ from inspector.sanitise import one_line
 if TYPE_CHECKING:
     from textual.message_pump import MessagePump
 
-    from inspector.session import Session
+    from inspector.diagnosis import HERTZ
+from inspector.session import Session
     from inspector.tick import Tick
 
-HERTZ = 15.0
 RESTING = 4.0  #: readings a second of a frozen pair in which nothing happens
 
 

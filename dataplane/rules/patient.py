@@ -59,6 +59,10 @@ class Patient:
             return None
         return standing if self.gates.quiet or standing.still >= self.stuck else None
 
+    def waited(self, gate: Standing) -> str:
+        """For how long, in words."""
+        return "with both sides asleep" if self.gates.quiet else f"for {for_long(gate.still)}"
+
     def for_long(self, side: Side, asleep: bool) -> bool:
         """Whether a side has been asleep, or awake, for all the time that makes it stuck."""
         lasting = self.watched.asleep[side]

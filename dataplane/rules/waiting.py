@@ -24,7 +24,7 @@ def unseen(patient: Patient) -> Iterator[Finding]:
     driver, device = patient.halves
     if device.broken or (is_receive(queue) and not _starving(patient, device)):
         return
-    waits = f"{several(gate.waits)} available for {for_long(gate.still)} and not seen"
+    waits = f"{several(gate.waits)} available {patient.waited(gate)} and not seen"
     if patient.for_long(Side.DEVICE, asleep=True):
         yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
     elif patient.for_long(Side.DEVICE, asleep=False):
@@ -62,7 +62,7 @@ def unused(patient: Patient) -> Iterator[Finding]:
     queue, gate, device = patient.queue, patient.late(Gate.USED), patient.queue.device
     if gate is None or device is None or device.broken:
         return
-    held = f"{several(gate.waits)} taken {for_long(gate.still)} ago and not shown as used"
+    held = f"{several(gate.waits)} taken {patient.waited(gate)} and not shown as used"
     lost = gate.waits - device.unflushed - device.holding
     if device.unflushed:
         code, why = "USED_HELD_BACK", f"{several(device.unflushed)} of them done, and not shown"
@@ -93,7 +93,7 @@ def uncollected(patient: Patient) -> Iterator[Finding]:
     driver, device = patient.halves
     if driver.broken:
         return
-    waits = f"{several(gate.waits)} used for {for_long(gate.still)} and not collected"
+    waits = f"{several(gate.waits)} used {patient.waited(gate)} and not collected"
     if patient.for_long(Side.DRIVER, asleep=True):
         yield from untold.sleeping(patient, untold.CALL, gate, driver, device, waits)
     elif patient.for_long(Side.DRIVER, asleep=False):
