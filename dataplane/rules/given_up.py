@@ -1,4 +1,4 @@
-"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue without buffers."""
+"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue that is empty."""
 
 from __future__ import annotations
 

@@ -107,18 +107,19 @@ def _used_skew(patient: Patient) -> int:
 
 
 def _based_wrong(patient: Patient) -> int:
-    """By how much the device is ahead of where the driver began; 0 where they agree."""
-    return skew(patient.queue)
+    """By how much the device is ahead of where the driver began; 0 where they agree, or where that is open."""
+    return skew(patient.queue) or 0
 
 
-def skew(queue: AnyQueue) -> int:
-    """The device's position against its count, and the driver's against its own; 0 where both agree."""
+def skew(queue: AnyQueue) -> int | None:
+    """The device's position against its count, and the driver's against its own; 0 where both agree, None
+    where that cannot be told."""
     driver, device = queue.driver, queue.device
     if driver is None or device is None:
-        return 0
+        return None
     if packed(queue) is not None:
         if device.seen != driver.published or driver.added or queue.size & (queue.size - 1):
-            return 0  # in slots, which the counts do not tell; a device that goes on by a mask: see `rows`
+            return None  # in slots, which the counts do not tell; a device that goes on by a mask: see `rows`
         return (device.last_avail - driver.avail_idx) % queue.size
     begun = (driver.avail_idx - driver.added - driver.published) & _U16
     return (device.last_avail - device.seen - begun) & _U16

@@ -90,11 +90,10 @@ def sleeping(
         why = f"the {way.receiver} read {several(again, way.name)} since, and took nothing"
     elif sent.told > max(gate.passed, sent.reached):
         elsewhere = next((q for q in _others(patient) if _stray(q, way)), None)
-        code = way.discarded if elsewhere is None else way.wrong_queue
-        where = "it never arrived" if elsewhere is None else f"it went to {elsewhere.name}"
-        why = (
-            f"the {way.sender} sent a {way.name} for {several(sent.told - gate.passed)} of them, and {where}"
-        )
+        code = way.missing if elsewhere is None else way.wrong_queue
+        where = "never written to the eventfd" if elsewhere is None else f"written for {elsewhere.name}"
+        upto = several(sent.told - gate.passed)
+        why = f"a {way.name} for {upto} of them was decided on, counted, and {where}"
     elif sent.reached > gate.passed and sent.pending:
         code = way.unserviced
         why = f"{several(sent.pending, way.name)} stand in the eventfd, and nobody reads them"

@@ -19,16 +19,21 @@ from dataplane.snapshot import DeviceState, DriverState
 def unseen(patient: Patient) -> Iterator[Finding]:
     """Available for too long and not seen: was the device told, and does it look?"""
     queue, gate = patient.queue, patient.late(Gate.SEEN)
-    if gate is None or is_receive(queue) or patient.halves is None:
+    if gate is None or patient.halves is None:
         return
     driver, device = patient.halves
-    if device.broken:
+    if device.broken or (is_receive(queue) and not _starving(patient, device)):
         return
     waits = f"{several(gate.waits)} available for {for_long(gate.still)} and not seen"
     if patient.for_long(Side.DEVICE, asleep=True):
         yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
     elif patient.for_long(Side.DEVICE, asleep=False):
         yield _awake(patient, gate, device, waits)
+
+
+def _starving(patient: Patient, device: DeviceState) -> bool:
+    """Whether a frame has waited for the buffers of a receive queue: else they wait for it."""
+    return bool(device.backlog) and patient.watched.backlog[Side.DEVICE].still >= patient.stuck
 
 
 def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) -> Finding:
