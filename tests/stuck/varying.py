@@ -63,8 +63,9 @@ def varied(entry: Entry, rng: random.Random) -> dict[str, Any]:
     pairs = int(pair.get("queue_pairs", 1))
     for step in document["do"]:
         step = {key: value for key, value in step.items() if key != "expect"}
-        if "fault" in step and "value" in step and entry.scales:
-            step["value"] = round(step["value"] * ratio)
+        if "value" in step and entry.scales and step.get("area") != "driver_event":
+            less = int(step["fault"] == "mask_store")  # the mask of a size is one less than it
+            step["value"] = round((step["value"] + less) * ratio) - less
         if "fault" in step and not entry.start and not any("fault" in one for one in steps):
             steps += _healthy(rng, pairs, "ctl" in str(step.get("queue", "")))
         if "send" in step:
