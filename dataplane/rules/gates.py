@@ -66,7 +66,7 @@ class Watched:
     rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
     backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
-    empty: int = 0  #: ns of running during which no buffer was the device's
+    empty: Lasting = field(default_factory=Lasting)  #: whether the device has no buffer, and used no more
     drops: int = 0  #: of the device, when that began
     dropped: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     refused: tuple[int, int] = (0, 0)  #: drops of both when it was first looked at
@@ -129,10 +129,9 @@ class Gates:
             else:
                 standing.still += ran
             standing.waits, standing.passed = waits, passed
-        if queue.published != queue.used or not ran:
-            watched.empty, watched.drops = 0, device.drops if device else 0
-        else:
-            watched.empty += ran
+        watched.empty.see((queue.published == queue.used, queue.used), ran)
+        if watched.empty.seen == 1:
+            watched.drops = device.drops if device else 0
         watched.rest.see(positions(queue), ran)
         self._sides(watched, queue, ran)
 

@@ -36,7 +36,7 @@ def given_up(patient: Patient) -> Iterator[Finding]:
     """What a side refused to go on with: it names the code, and the other side did it."""
     queue = patient.queue
     for side, state in (("device", queue.device), ("driver", queue.driver)):
-        if state is None or not state.broken or not (patient.at_rest or patient.snapshot.state != "running"):
+        if state is None or not state.broken or not patient.settled:
             continue  # what stands in memory then may say more
         reason = Reason(state.broken)
         other = "driver" if side == "device" else "device"
@@ -100,7 +100,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     """A receive queue without a buffer while frames come: nobody refills it."""
     queue = patient.queue
     device = queue.device
-    if not is_receive(queue) or device is None or patient.watched.empty < patient.stuck:
+    empty = patient.watched.empty.still
+    if not is_receive(queue) or device is None or queue.published != queue.used or empty < patient.stuck:
         return
     if queue.used != queue.collected:
         return  # it cannot refill what it has not collected
@@ -110,8 +111,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     frames = f"{several(dropped, 'frame')} dropped" if dropped else "a frame waits"
     yield patient.finding(
         "RX_STARVED",
-        patient.snapshot.time - patient.watched.empty,
-        f"no receive buffer for {for_long(patient.watched.empty)}: {frames}",
+        patient.snapshot.time - empty,
+        f"no receive buffer for {for_long(empty)}: {frames}",
         Evidence("published", queue.published),
         Evidence("used", queue.used),
         Evidence("drops", dropped),

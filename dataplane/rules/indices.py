@@ -51,7 +51,7 @@ _SAYS = {
 def jumped(patient: Patient) -> Iterator[Finding]:
     """A side gave up for an index that it read (split): what was wrong with that value?"""
     queue = split(patient.queue)
-    if queue is None or patient.halves is None:
+    if queue is None or patient.halves is None or not patient.settled:
         return
     driver, device = patient.halves
     since = min(gate.since for gate in patient.watched.gates)
@@ -107,7 +107,7 @@ def _used_skew(patient: Patient) -> int:
 
 
 def _based_wrong(patient: Patient) -> int:
-    """By how much the device is ahead of where the driver began; 0 where they agree, or where that is open."""
+    """By how much the device is ahead of where the driver began; 0 where they agree, or it is open."""
     return skew(patient.queue) or 0
 
 

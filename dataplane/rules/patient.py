@@ -40,6 +40,11 @@ class Patient:
         return self.gates.quiet or self.watched.rest.still >= self.stuck // 2
 
     @property
+    def settled(self) -> bool:
+        """Whether what stands in memory is the end of the story of a side that gave up."""
+        return self.at_rest or self.snapshot.state != "running"
+
+    @property
     def halves(self) -> tuple[DriverState, DeviceState] | None:
         """Both sides' own state, where both are ours."""
         if self.queue.driver is None or self.queue.device is None:

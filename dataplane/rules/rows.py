@@ -297,7 +297,7 @@ def _sound(queue: SplitQueue, head: int) -> bool:
             return False
         flags = int(queue.desc[slot]["flags"])
         write = bool(flags & layout.DESC_F_WRITE)
-        if (written and not write) or flags & layout.DESC_F_INDIRECT and flags & layout.DESC_F_NEXT:
+        if (written and not write) or (flags & layout.DESC_F_INDIRECT and flags & layout.DESC_F_NEXT):
             return False
         written = write
         if not flags & layout.DESC_F_NEXT:
