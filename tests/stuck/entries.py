@@ -17,7 +17,8 @@ class Entry:
     """One bug: the code that it must be called by, the layouts that can have it, and how it varies.
 
     `start`: the fault is there from the first buffer on. `last`: it lasts only until the next notification,
-    so that what is sent goes at once. `scales`: values of faults and counts of frames follow the queue size.
+    so that what is sent goes at once. `scales`: values of faults and counts of frames follow the queue size;
+    `exact`: counts are as they stand.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Entry:
     start: bool = False
     last: bool = False
     scales: bool = False
+    exact: bool = False
     paths: tuple[str, ...] = ()
     sizes: tuple[int, ...] = ()
     index: bool = True  #: whether the rings may begin anywhere

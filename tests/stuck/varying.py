@@ -105,7 +105,7 @@ def _sent(step: Step, entry: Entry, rng: random.Random, ratio: float) -> list[St
     count = max(round(int(step.get("count", 1)) * ratio), 1)
     frames = step["send"] if isinstance(step["send"], list) else [step["send"]]
     short = [_frame(rng) if one.split()[0] in ("udp", "tcp") else one for one in frames]
-    if not entry.scales and count > 1:
+    if not entry.scales and not entry.exact and count > 1:
         count = min(round(count * rng.uniform(1, 4)), _FRAMES_MAX)
     if entry.last or count < 4 or rng.random() < 0.4:
         return [{**step, "send": short, "count": count}]
