@@ -19,7 +19,9 @@ Step = dict[str, Any]
 
 def spelt(document: Mapping[str, Any]) -> str:
     """A scenario as TOML: tables of plain values and lists of them are all there is."""
-    lines = [f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict | list)]
+    lines = [
+        f"{key} = {_value(value)}" for key, value in document.items() if not isinstance(value, dict | list)
+    ]
     for key in ("pair", "frames"):
         if key in document:
             lines += ["", f"[{key}]", *(f"{name} = {_value(value)}" for name, value in document[key].items())]
