@@ -8,7 +8,7 @@ import numpy as np
 
 from dataplane.keyframe import QueueShape
 from dataplane.layout import DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE, PACKED_F_AVAIL, PACKED_F_USED
-from dataplane.rules.conformance.ring import Buffer, Element, Ring, Use
+from dataplane.rules.conformance.ring import Buffer, Element, Ring, Use, Why
 
 _BITS = PACKED_F_AVAIL | PACKED_F_USED
 
@@ -29,8 +29,8 @@ class PackedRing(Ring):
 
     def __init__(self, shape: QueueShape, memory: dict[str, bytearray], own: np.void) -> None:
         super().__init__(shape, memory)
-        driver, device = own["driver"], own["device"]
-        self.made, self.used = int(driver["published"]), int(device["used"])
+        device = own["device"]
+        self.counts(own)
         self.back = int(device["used_idx"]) % shape.size, int(device["used_wrap"]) & 1
         self._begin(own)
 
@@ -50,7 +50,7 @@ class PackedRing(Ring):
                 self.avail = (slot + size, self.avail[1] ^ 1) if slot < 0 else (slot, self.avail[1])
             elif id not in gone and not (self.shape.in_order and position < self.used):
                 slots = tuple((head + i) % size for i in range(count))
-                self.outstanding[id] = self._buffer(id, head, slots, position, 0)
+                self.lend(self._buffer(id, head, slots, position, 0))
 
     def _shown_back(self, own: np.void) -> set[int]:
         """Ids that the device has shown as used and the driver has not collected."""
@@ -80,11 +80,12 @@ class PackedRing(Ring):
         elements = tuple(self.element(slot) for slot in slots)
         entries: tuple[Element, ...] = ()
         table, wrong = None, ""
+        why: Why = ""
         for element in elements:
             if element.flags & DESC_F_INDIRECT:
                 table = (element.address, element.length)
-                entries, wrong = self.entries(element)
-        return Buffer(self, position, id, head, slots, elements, entries, table, number, wrong)
+                entries, why, wrong = self.entries(element)
+        return Buffer(self, position, id, head, slots, elements, entries, table, number, why, wrong)
 
     def follow(
         self, area: str, index: int, side: int, old: int, new: int, number: int
@@ -98,44 +99,51 @@ class PackedRing(Ring):
 
     def free(self) -> int:
         """Slots that no buffer holds."""
-        return self.size - sum(len(buffer.slots) for buffer in self.outstanding.values())
+        return self.size - len(self.owners)
 
     def _available(self, number: int) -> Iterator[Buffer]:
         room = self.free()
         while room and is_available(self.element(self.avail[0]).flags, self.avail[1]):
-            buffer = self._list(number)
-            if len(buffer.slots) > room:
-                buffer.wrong = buffer.wrong or f"{len(buffer.slots)} slots where {room} are free"
+            buffer = self._list(number, room)
             yield buffer
             self.made += 1
-            self.outstanding.pop(buffer.id, None)
-            self.outstanding[buffer.id] = buffer
+            self.lend(buffer)
             self.avail = self.on(self.avail, len(buffer.slots))
-            if buffer.wrong:
+            if buffer.why in ("late", "room", "long"):
                 self.lost = buffer.wrong
                 return
             room = self.free()
 
-    def _list(self, number: int) -> Buffer:
-        """The list that begins where the driver stands; ended early where one of it is not available yet."""
+    def _list(self, number: int, room: int) -> Buffer:
+        """The list that begins where the driver stands; ended early where one of it cannot be of it."""
         slots: list[int] = []
         at, wrong = self.avail, ""
+        why: Why = ""
         while True:
+            if len(slots) == self.size:
+                why, wrong = "long", f"a list longer than the {self.size} slots of the queue"
+                break
+            if len(slots) == room:
+                why, wrong = "room", f"slot {at[0]} of its list is still the device's"
+                break
             element = self.element(at[0])
             if slots and not is_available(element.flags, at[1]):
-                wrong = f"slot {at[0]} of its list is not available yet"
+                why, wrong = "late", f"slot {at[0]} of its list is not available yet"
                 break
             slots.append(at[0])
             if not element.flags & DESC_F_NEXT:
                 break
-            if len(slots) >= self.size:
-                wrong = f"a list longer than the {self.size} slots of the queue"
-                break
             at = self.on(at, 1)
         id = self.element(slots[-1]).next
         buffer = self._buffer(id, slots[0], tuple(slots), self.made, number)
-        buffer.wrong = wrong or buffer.wrong
+        if why:
+            buffer.why, buffer.wrong = why, wrong
         return buffer
+
+    def holds(self, slot: int) -> bool:
+        """Whether a slot is the device's: from where it shows the next used descriptor to where the driver
+        makes the next one available."""
+        return (slot - self.back[0]) % self.size < self.size - self.free()
 
     def _used(self, number: int) -> Iterator[Use]:
         while self.outstanding:
@@ -147,7 +155,7 @@ class PackedRing(Ring):
             writes = bool(element.flags & DESC_F_WRITE)
             yield Use(self, slot, element.next, element.length, buffers, number, writes)
             for buffer in buffers:
-                self.outstanding.pop(buffer.id, None)
+                self.take_back(buffer)
             self.used += max(len(buffers), 1)
             if not buffers:
                 self.lost = f"used id {element.next} is that of no buffer"

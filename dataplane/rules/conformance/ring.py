@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 from dataplane.keyframe import QueueShape
 from dataplane.layout import DESC_F_INDIRECT, DESC_F_NEXT, DESC_F_WRITE
+
+#: A head or next beyond the queue or table; a loop; not all of it there yet; more slots than are free; more
+#: than the queue has; a table that is not known, or no whole number of descriptors.
+Why = Literal["", "range", "loop", "late", "room", "long", "unknown", "ragged"]
 
 _TABLE_MOST = 1 << 15  #: entries of an indirect table that are looked at
 
@@ -34,7 +40,8 @@ class Element:
 
 @dataclass(slots=True)
 class Buffer:
-    """What the driver made available in one go. `wrong` says where following it came to an end too soon."""
+    """What the driver made available in one go. `wrong` says where following it came to an end too soon, and
+    `why` in one word."""
 
     ring: Ring
     position: int  #: the how-manieth of this ring, as far as the audit knows it
@@ -45,6 +52,7 @@ class Buffer:
     entries: tuple[Element, ...]  #: those of its indirect table
     table: tuple[int, int] | None  #: address and bytes of the table
     number: int  #: the event that made it available; 0: before the audit began
+    why: Why = ""
     wrong: str = ""
 
     @property
@@ -86,9 +94,19 @@ class Ring:
     shape: QueueShape
     memory: dict[str, bytearray]
     outstanding: dict[int, Buffer] = field(default_factory=dict)  #: by id, in the order of positions
+    owners: dict[int, Buffer] = field(default_factory=dict)  #: the same by slot
+    positions: dict[int, Buffer] = field(default_factory=dict)  #: the same by position
     made: int = 0  #: buffers made available
+    seen: int = 0  #: buffers that the device said it had taken
     used: int = 0  #: buffers used
+    collected: int = 0  #: buffers that the driver said it had taken back
     lost: str = ""
+
+    def counts(self, own: np.void) -> None:
+        """How far the four counts of a queue were at the keyframe."""
+        driver, device = own["driver"], own["device"]
+        self.made, self.collected = int(driver["published"]), int(driver["collected"])
+        self.seen, self.used = int(device["seen"]), int(device["used"])
 
     @property
     def index(self) -> int:
@@ -97,6 +115,25 @@ class Ring:
     @property
     def size(self) -> int:
         return self.shape.size
+
+    def lend(self, buffer: Buffer) -> None:
+        """A buffer is on its way; an id that comes again is from now on the newer one's."""
+        known = self.outstanding.pop(buffer.id, None)
+        if known is not None:
+            self.take_back(known)
+        self.outstanding[buffer.id] = buffer
+        self.positions[buffer.position] = buffer
+        for slot in buffer.slots:
+            self.owners[slot] = buffer
+
+    def take_back(self, buffer: Buffer) -> None:
+        """A buffer was shown as used."""
+        if self.outstanding.get(buffer.id) is buffer:
+            del self.outstanding[buffer.id]
+        self.positions.pop(buffer.position, None)
+        for slot in buffer.slots:
+            if self.owners.get(slot) is buffer:
+                del self.owners[slot]
 
     def value(self, area: str, offset: int, width: int) -> int:
         return int.from_bytes(self.memory[area][offset : offset + width], "little")
@@ -125,27 +162,28 @@ class Ring:
                 return bytes(self.memory[name][offset : offset + length])
         return None
 
-    def entries(self, element: Element) -> tuple[tuple[Element, ...], str]:
+    def entries(self, element: Element) -> tuple[tuple[Element, ...], Why, str]:
         """The elements of the table that an INDIRECT descriptor points to, and what is wrong with them."""
+        if element.length % 16 or not element.length:
+            return (), "ragged", f"an indirect table of {element.length} bytes"
         data = self.table(element.address, element.length)
         if data is None:
-            return (), "its indirect table stands outside of what is known"
+            return (), "unknown", "its indirect table stands outside of what is known"
         count = len(data) // 16
         if self.shape.packed:
-            return tuple(self._element(data, i, True) for i in range(count)), ""
+            return tuple(self._element(data, i, True) for i in range(count)), "", ""
         found: list[Element] = []
         at = 0
-        while count:
+        while True:
             entry = self._element(data, at, True)
             found.append(entry)
             if not entry.flags & DESC_F_NEXT:
-                break
+                return tuple(found), "", ""
             if entry.next >= count:
-                return tuple(found), f"next {entry.next} in a table of {count} entries"
+                return tuple(found), "range", f"next {entry.next} in a table of {count} entries"
             if len(found) >= count:
-                return tuple(found), "a loop in its indirect table"
+                return tuple(found), "loop", "a loop in its indirect table"
             at = entry.next
-        return tuple(found), ""
 
     def field(self, area: str, offset: int, left: int) -> tuple[str, int, int, int]:
         """Which area of `places`, row and byte of it stand at an offset, and how far a store of `left` bytes

@@ -144,6 +144,11 @@ class Scene:
             self.offered, self.accepted = event.old, event.new
         elif kind == Kind.QUEUE_RESET:
             self._forget(event.queue)
+        elif kind in (Kind.NEXT, Kind.COLLECT) and (ring := self.rings.get(event.queue)):
+            if kind == Kind.NEXT:
+                ring.seen = event.place + event.many
+            else:
+                ring.collected = event.new
         yield event
 
     def _store(self, event: Event) -> Iterator[Happened]:

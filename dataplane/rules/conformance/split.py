@@ -8,7 +8,7 @@ import numpy as np
 
 from dataplane.keyframe import QueueShape
 from dataplane.layout import DESC_F_INDIRECT, DESC_F_NEXT
-from dataplane.rules.conformance.ring import Buffer, Element, Ring, Use
+from dataplane.rules.conformance.ring import Buffer, Element, Ring, Use, Why
 
 
 class SplitRing(Ring):
@@ -17,7 +17,7 @@ class SplitRing(Ring):
     def __init__(self, shape: QueueShape, memory: dict[str, bytearray], own: np.void) -> None:
         super().__init__(shape, memory)
         self.shown, self.returned = self.value("driver", 2, 2), self.value("device", 2, 2)
-        self.made, self.used = int(own["driver"]["published"]), int(own["device"]["used"])
+        self.counts(own)
         self._begin(own)
 
     def _begin(self, own: np.void) -> None:
@@ -33,7 +33,7 @@ class SplitRing(Ring):
         for position, head in sorted(waiting):
             gone = position < self.used if self.shape.in_order else head in back
             if position < self.made and not gone:
-                self.outstanding[head] = self.buffer(head, position, 0)
+                self.lend(self.buffer(head, position, 0))
 
     def field(self, area: str, offset: int, left: int) -> tuple[str, int, int, int]:
         size = self.size
@@ -63,26 +63,27 @@ class SplitRing(Ring):
         elements: list[Element] = []
         entries: tuple[Element, ...] = ()
         table = None
-        wrong, slot, seen = "", head, set()
+        why: Why = ""
+        wrong, slot, seen = "", head, set[int]()
         while True:
             if slot >= self.size:
-                wrong = f"{'next' if elements else 'head'} {slot} in a queue of {self.size}"
+                why, wrong = "range", f"{'next' if elements else 'head'} {slot} in a queue of {self.size}"
                 break
             if slot in seen:
-                wrong = f"a loop: slot {slot} comes twice"
+                why, wrong = "loop", f"a loop: slot {slot} comes twice"
                 break
             seen.add(slot)
             element = self.element(slot)
             elements.append(element)
             if element.flags & DESC_F_INDIRECT:
                 table = (element.address, element.length)
-                entries, wrong = self.entries(element)
+                entries, why, wrong = self.entries(element)
                 break
             if not element.flags & DESC_F_NEXT:
                 break
             slot = element.next
         slots = tuple(element.at for element in elements)
-        return Buffer(self, position, head, head, slots, tuple(elements), entries, table, number, wrong)
+        return Buffer(self, position, head, head, slots, tuple(elements), entries, table, number, why, wrong)
 
     def follow(
         self, area: str, index: int, side: int, old: int, new: int, number: int
@@ -105,8 +106,7 @@ class SplitRing(Ring):
             buffer = self.buffer(head, self.made, number)
             self.made += 1
             yield buffer
-            self.outstanding.pop(head, None)  # a head that comes again is the newest buffer
-            self.outstanding[head] = buffer
+            self.lend(buffer)
         self.shown = new
 
     def _used(self, number: int) -> Iterator[Use]:
@@ -124,7 +124,7 @@ class SplitRing(Ring):
             buffers = self._returned(id, end - at)
             yield Use(self, slot, id, length, buffers, number)
             for buffer in buffers:
-                self.outstanding.pop(buffer.id, None)
+                self.take_back(buffer)
             at += max(len(buffers), 1)
             self.used += max(len(buffers), 1)
         self.returned = new

@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dataplane.rules.conformance import indices
+from dataplane.rules.conformance import (
+    beginning,
+    chains,
+    fields,
+    given_up,
+    held,
+    notes,
+    offers,
+    returns,
+    rows_packed,
+    rows_queue,
+    rows_split,
+)
 from dataplane.rules.conformance.check import Check
 from dataplane.rules.conformance.row import Row
 
-_PARTS = (indices,)
+_TABLES = (rows_queue, rows_split, rows_packed)
+_CHECKING = (beginning, chains, held, returns, fields, notes, given_up, offers)
 
-#: By id, in the order of their families.
-ROWS: Mapping[str, Row] = MappingProxyType({row.id: row for part in _PARTS for row in part.ROWS})
+#: By id, those that are checked.
+ROWS: Mapping[str, Row] = MappingProxyType({row.id: row for part in _TABLES for row in part.ROWS})
 
-CHECKS: tuple[type[Check], ...] = tuple(check for part in _PARTS for check in part.CHECKS)
+#: By id, why a row cannot be seen here.
+UNSEEN: Mapping[str, str] = MappingProxyType({**rows_queue.UNSEEN})
+
+CHECKS: tuple[type[Check], ...] = tuple(check for part in _CHECKING for check in part.CHECKS)
