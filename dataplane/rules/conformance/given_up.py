@@ -31,8 +31,9 @@ class GaveUp(Check):
             return
         if event.side == Side.DEVICE:
             self._device(ring, event.new)
-        elif not ring.shape.packed and not ring.lost and ring.used == ring.collected:
-            if event.new != Reason.NUM_BUFFERS:  # which it finds behind taking them back
+        elif not ring.shape.packed and not ring.lost:
+            found_later = event.new == Reason.NUM_BUFFERS  # behind taking them back
+            if ring.used == ring.collected and not found_later:
                 self.say("SPLIT-NOT-21", ring.index, None, _gave_up("driver", event.new, "used"))
 
     def _device(self, ring: Ring, reason: int) -> None:
