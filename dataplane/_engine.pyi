@@ -85,7 +85,19 @@ class Engine:
     def breaks(self) -> list[tuple[int, int, bool]]:
         """Of each breakpoint: hits, number of the event that it last stopped at (0: none), whether armed."""
     def add_fault(
-        self, kind: int, side: int, queue: int, area: int, entry: int, after: int, count: int, value: int, /
+        self,
+        kind: int,
+        side: int,
+        queue: int,
+        area: int,
+        entry: int,
+        index: int,
+        after: int,
+        count: int,
+        odds: int,
+        seed: int,
+        value: int,
+        /,
     ) -> int:
         """Its id, 0 where there are too many; see engine/fault.h."""
     def faults(self) -> list[tuple[int, int]]:

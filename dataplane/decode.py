@@ -27,6 +27,7 @@ def _notify(row: dict[str, int], pending: int) -> Notify:
         quiet=row["notify_quiet"],
         received=row["notify_received"],
         pending=pending,
+        lost=max(row["notify_sent"] - row["notify_written"], 0),
         answer=ANSWERS[min(row["event_answer"], 2)],
         event=row["event_used"],
         old=row["event_old"],
@@ -53,8 +54,9 @@ _DRIVER = (
     "free_head",
     "in_flight",
     "added",
+    "backlog",
 )
-_DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed")
+_DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed", "size")
 
 
 def _driver(v: dict[str, int], pending: int) -> DriverState:
@@ -65,6 +67,7 @@ def _driver(v: dict[str, int], pending: int) -> DriverState:
         asleep=bool(v["asleep"]),
         kick=_notify(v, pending),
         broken=_reason(v["broken"]),
+        last_drop=_reason(v["last_drop"]),
     )
 
 
@@ -75,6 +78,7 @@ def _device(v: dict[str, int], pending: int) -> DeviceState:
         asleep=bool(v["asleep"]),
         call=_notify(v, pending),
         broken=_reason(v["broken"]),
+        last_drop=_reason(v["last_drop"]),
     )
 
 

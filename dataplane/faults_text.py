@@ -1,28 +1,30 @@
 """Faults as somebody writes them: `lose_kick:queue=tx0,after=100`.
 
-A kind, then what it concerns: `side`, `queue` (a name or a number), `area`, `entry`, and when it acts:
-`after` so many chances, `count` times (0: from then on always, as without it), `value`.
+A switch of `switches` or a kind of `faults`, then what it concerns: `side`, `queue` (a name or a number),
+`area`, `entry`, and when it acts: from `index` on, `after` so many chances, `count` times (0: from then on
+always, as without it), once in `odds` by `seed`; `value`.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from typing import get_args
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
 
-from dataplane.faults import AREAS, KINDS, Fault, FaultKind
+from dataplane.faults import AREAS, KINDS, PRIMITIVES, Fault, FaultKind
 from dataplane.keyframe import QueueShape
 from dataplane.places import writer
 from dataplane.records import Side
+from dataplane.switches import SWITCHES
 
-_KEYS = ("side", "queue", "area", "entry", "after", "count", "value")
+_KEYS = ("side", "queue", "area", "entry", "index", "after", "count", "odds", "seed", "value")
 _SIDES = {"driver": Side.DRIVER, "device": Side.DEVICE}
 
 
-def parse_fault(text: str, shapes: Sequence[QueueShape]) -> Fault:
-    """One fault for a pair with these queues. ValueError with one line that says what is wrong."""
+def parse_fault(text: str, shapes: Sequence[QueueShape]) -> tuple[Fault, ...]:
+    """The faults of one switch, for a pair with these queues. ValueError with one line of what is wrong."""
     name, _, rest = text.partition(":")
-    kind = _one_of("fault", name.strip(), KINDS)
+    name = _one_of("fault", name.strip().lower().replace("-", "_"), (*SWITCHES, *KINDS))
     given: dict[str, str] = {}
     for item in filter(None, (part.strip() for part in rest.split(","))):
         key, equals, value = (part.strip() for part in item.partition("="))
@@ -31,28 +33,39 @@ def parse_fault(text: str, shapes: Sequence[QueueShape]) -> Fault:
         if _one_of("key", key, _KEYS) in given:
             raise ValueError(f"{key} is given twice")
         given[key] = value
-    area = _one_of("area", given["area"], AREAS[1:]) if "area" in given else ""
     try:
-        return Fault(
-            kind=next(one for one in get_args(FaultKind) if one == kind),
-            side=_side(given.get("side"), kind, area),
-            queue=_queue(given["queue"], shapes) if "queue" in given else None,
-            area=area,
-            entry=_number("entry", given["entry"]) if "entry" in given else None,
-            after=_number("after", given.get("after", "0")),
-            count=_number("count", given.get("count", "0")),
-            value=_number("value", given.get("value", "1")),
-        )
+        return made(name, given, shapes)
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from None
 
 
-def _side(given: str | None, kind: str, area: str) -> Side:
+def made(name: str, given: Mapping[str, str], shapes: Sequence[QueueShape]) -> tuple[Fault, ...]:
+    """The faults of a switch or kind with these keys. ValueError with one line."""
+    when: dict[str, Any] = {"count": 0}
+    when |= {key: _number(key, given[key]) for key in _NUMBERS if key in given}
+    switch = SWITCHES.get(name)
+    if switch is not None and not {"side", "area", "entry"} & set(given):
+        shape = _queue(given.get("queue", switch.queue), shapes)
+        return switch.faults(shape, shape.packed, **when)
+    kind = next((one for one in get_args(FaultKind) if one == name), None)
+    if kind is None:
+        raise ValueError("it says itself which side and which stores it concerns")
+    area = _one_of("area", given["area"], AREAS[1:]) if "area" in given else ""
+    queue = _queue(given["queue"], shapes).index if "queue" in given else None
+    entry = _number("entry", given["entry"]) if "entry" in given else None
+    return (Fault(kind, _side(given.get("side"), kind, area), queue, area, entry, **when),)
+
+
+_NUMBERS = ("index", "after", "count", "odds", "seed", "value")
+
+
+def _side(given: str | None, kind: FaultKind, area: str) -> Side:
     """The side that has the fault: there is often only one that can have it."""
     if given is not None:
         return _SIDES[_one_of("side", given, _SIDES)]
-    if kind in ("lose_kick", "lose_call"):
-        return Side.DRIVER if kind == "lose_kick" else Side.DEVICE
+    known = PRIMITIVES[kind].side
+    if known is not None:
+        return known
     if area and area not in ("tables", "desc", "desc.addr", "desc.flags"):
         return Side(writer(area))
     if area:
@@ -60,10 +73,10 @@ def _side(given: str | None, kind: str, area: str) -> Side:
     raise ValueError("which side has it? write side=driver or side=device")
 
 
-def _queue(given: str, shapes: Sequence[QueueShape]) -> int:
+def _queue(given: str, shapes: Sequence[QueueShape]) -> QueueShape:
     for shape in shapes:
         if given in (shape.name, str(shape.index)):
-            return shape.index
+            return shape
     raise ValueError(f"no queue is called {given!r}; there are {', '.join(shape.name for shape in shapes)}")
 
 

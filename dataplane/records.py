@@ -106,7 +106,7 @@ _SIDE_FIELDS = [
     "event_old",  #: index before, at that decision
     "event_new",  #: index after
     "event_answer",  #: 0 none yet, 1 quiet, 2 sent
-    "notify_sent",  #: kicks (driver) or calls (device) written to the eventfd
+    "notify_sent",  #: kicks (driver) or calls (device) that it decided to send
     "notify_quiet",  #: not wanted by the other side, so not written
     "notify_received",  #: calls (driver) or kicks (device) read from the eventfd
     "frames",
@@ -115,6 +115,8 @@ _SIDE_FIELDS = [
     "broken",  #: reason code, 0 sound (see `Reason`)
     "turns",  #: times this side's loop looked at the queue
     "notify_injected",  #: written to the other side's eventfd from outside, as a probe
+    "notify_written",  #: written to it by this side: less than sent where some were lost
+    "last_drop",  #: reason of the newest drop (see `Reason`)
 ]
 
 #: The driver's own, private copies: 64-bit counts of buffers, 16-bit ring positions, wrap counters.
@@ -133,6 +135,7 @@ DRIVER_STATE = np.dtype(
             "in_flight",  #: buffers published and not collected
             "added",  #: buffers written and not published yet
             "path",  #: how buffers become descriptors (see `Path`)
+            "backlog",  #: 1: a frame for this queue is due and not made available
             *_SIDE_FIELDS,
         )
     ]
@@ -151,6 +154,7 @@ DEVICE_STATE = np.dtype(
             "used_wrap",
             "holding",  #: buffers taken and not completed
             "unflushed",  #: used elements written and not visible yet
+            "size",  #: at which it goes round: that of the queue
             *_SIDE_FIELDS,
         )
     ]
@@ -266,3 +270,4 @@ class Reason(IntEnum):
     STOPPED = 21  #: closed or reset while it waited
     DUPLICATE_HEAD = 22  #: head made available while it is outstanding
     TOO_LONG = 23  #: frame longer than the queue can carry: refused
+    SIDE_FAILED = 24  #: a side gave up by itself

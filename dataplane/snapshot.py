@@ -39,6 +39,7 @@ class Notify:
     event: int
     old: int
     new: int
+    lost: int = 0  #: decided and never written to this queue's eventfd
     counted: bool = True  #: whether `sent` and `quiet` are known: of the past not where events are missing
 
 
@@ -65,6 +66,8 @@ class DriverState:
     drops: int
     broken: Reason
     turns: int
+    backlog: int = 0  #: 1: a frame for this queue is due and not made available
+    last_drop: Reason = Reason.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,8 @@ class DeviceState:
     drops: int
     broken: Reason
     turns: int
+    size: int = 0  #: at which it goes round; 0: not known
+    last_drop: Reason = Reason.NONE
 
 
 @dataclass(frozen=True)

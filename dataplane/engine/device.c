@@ -1,7 +1,7 @@
 /* device.c: the device's status and features (2.1, 2.2), and its turn. */
 #include <string.h>
 
-#include "pair.h"
+#include "fault.h"
 
 /* ---- status and features ---------------------------------------------------------------------------- */
 
@@ -98,6 +98,7 @@ static void tell_broken(struct side *device) {
     if (old & STATUS_NEEDS_RESET) return;
     count_set(&pair->status, old | STATUS_NEEDS_RESET);
     operation(&device->door, EV_STATUS, 0, 0, 0, old, old | STATUS_NEEDS_RESET);
+    if (fault_acts(&device->door, FAULT_SILENT)) return;
     count_add(&pair->config_generation, 1);
     flag_set(&pair->config_changed, 1);
     notify_raise(pair->driver.wake_fd);
@@ -105,9 +106,7 @@ static void tell_broken(struct side *device) {
 
 /* ---- the device's turn ------------------------------------------------------------------------------ */
 
-static uint32_t serve(struct side *side, struct vq *q) {
-    if (!flag_get(&q->enabled)) return 0;
-    side->door.queue = q->index;
+static uint32_t act(struct side *side, struct vq *q) {
     count_add(&q->dev.turns, 1);
     if (q->dev.broken) {
         tell_broken(side);
@@ -115,6 +114,16 @@ static uint32_t serve(struct side *side, struct vq *q) {
     }
     if (q->role == ROLE_TRANSMIT) return net_transmit(side, q);
     return q->role == ROLE_RECEIVE ? net_receive(side, q) : control_answer(side, q);
+}
+
+static uint32_t serve(struct side *side, struct vq *q) {
+    if (!flag_get(&q->enabled)) return 0;
+    side->door.queue = q->index;
+    if (faulty(&side->door) && !fault_serves(side, q)) return 0;
+    if (UNLIKELY(q->dev.kept_count)) fault_let_go(q);
+    uint32_t moved = act(side, q);
+    if (faulty(&side->door)) fault_served(side, q, moved);
+    return moved;
 }
 
 /* What the driver asks and sends comes first, so that an answer never overtakes its question. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pair.h"
+#include "fault.h"
 
 #define WRITE_AHEAD 8u /* payload lines asked for before they are written */
 #define READ_AHEAD  6u /* and before they are read */
@@ -136,6 +136,7 @@ static void write_header(struct pool *pool, uint16_t b, const struct virtio_net_
 
 static void drop(struct vq *q, enum reason reason) {
     count_add(&q->drv.drops, 1);
+    count_put(&q->drv.last_drop, reason);
     operation(q->drv.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 
@@ -239,6 +240,14 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     return n;
 }
 
+/* Whether a frame of this queue waits that could not be sent. A flood has one always. */
+static void note_backlog(const struct side *side, struct vq *q, uint32_t sent) {
+    const struct port *port = &side->port;
+    bool waits = port->kind == PORT_FLOOD ? sent == 0 && !port->muted && !port->per_second
+                                          : port->has_current && port->current.pair == q->index / 2;
+    if (count_peek(&q->drv.backlog) != waits) count_put(&q->drv.backlog, waits);
+}
+
 static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     struct returned back[BURST];
     uint32_t done = 0, n;
@@ -253,7 +262,12 @@ static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
         }
     if (q->drv.broken) return done;
     bool flood = side->port.kind == PORT_FLOOD;
-    n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);
+    if (fault_acts(&side->door, FAULT_NO_SUBMIT)) {
+        port_peek(&side->port, pair_now(side->pair));
+        n = 0;
+    } else
+        n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);
+    note_backlog(side, q, n);
     if (q->drv.added != q->drv.published) {
         q->ops->publish(q);
         notify_kick(q);
@@ -350,7 +364,7 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
         for (uint32_t k = 0; k < n; k++) pool_give(pool, (uint16_t)back[k].token);
     if (q->drv.broken) return n;
     /* Posting and kicking for every single buffer would cost more than it brings. */
-    uint32_t posted = q->drv.free ? refill(q, pool) : 0;
+    uint32_t posted = q->drv.free && !fault_acts(&side->door, FAULT_NO_REFILL) ? refill(q, pool) : 0;
     if (posted || q->drv.added != q->drv.published) {
         q->ops->publish(q);
         notify_kick(q);
@@ -371,7 +385,21 @@ static void announce(struct side *side) {
         side->frame[6 + i] = side->frame[22 + i] = side->frame[32 + i] = peek8(pair->mac + i);
     memcpy(side->frame + 12, arp, sizeof arp);
     add_frame(&pair->queue[1], &pair->pool[1], &p);
+    pair->queue[1].drv.told = true;
     pair_command(pair, CTRL_ANNOUNCE, 0, NULL, 0);
+}
+
+static uint32_t serve(struct side *side, struct vq *q) {
+    if (!flag_get(&q->enabled)) return 0;
+    side->door.queue = q->index;
+    if (faulty(&side->door) && !fault_serves(side, q)) return 0;
+    count_add(&q->drv.turns, 1);
+    struct pool *pool = &side->pair->pool[q->index];
+    uint32_t moved = q->role == ROLE_RECEIVE    ? receive(side, q, pool)
+                     : q->role == ROLE_TRANSMIT ? transmit(side, q, pool)
+                                                : control_send(side, q);
+    if (faulty(&side->door)) fault_served(side, q, moved);
+    return moved;
 }
 
 uint32_t driver_turn(struct side *side) {
@@ -383,23 +411,9 @@ uint32_t driver_turn(struct side *side) {
     }
     uint32_t moved = 0, pairs = flag_get(&pair->pairs);
     side->port.pairs = pairs;
-    for (uint32_t i = 0; i < 2 * pair->pairs_max; i++) {
-        struct vq *q = &pair->queue[i];
-        if (!flag_get(&q->enabled)) continue;
-        side->door.queue = q->index;
-        count_add(&q->drv.turns, 1);
-        if (q->role == ROLE_RECEIVE)
-            moved += receive(side, q, &pair->pool[i]);
-        else
-            moved += transmit(side, q, &pair->pool[i]);
-    }
-    struct vq *control = &pair->queue[2 * pair->pairs_max];
-    if (flag_get(&control->enabled)) {
-        side->door.queue = control->index;
-        count_add(&control->drv.turns, 1);
-        moved += control_send(side, control);
-    }
-    return moved;
+    if (faulty(&side->door) && fault_spins(side)) return 1;
+    for (uint32_t i = 0; i < 2 * pair->pairs_max; i++) moved += serve(side, &pair->queue[i]);
+    return moved + serve(side, &pair->queue[2 * pair->pairs_max]);
 }
 
 void driver_reset_queue(struct pair *pair, struct vq *q) {

@@ -54,9 +54,10 @@ PyObject *engine_breaks(Engine *self, PyObject *unused) {
 
 PyObject *engine_add_fault(Engine *self, PyObject *args) {
     struct fault fault = {0};
-    unsigned kind, side, queue, area, entry, after, count;
-    unsigned long long value;
-    if (!PyArg_ParseTuple(args, "IIIIIIIK", &kind, &side, &queue, &area, &entry, &after, &count, &value))
+    unsigned kind, side, queue, area, entry, index, after, count, odds;
+    unsigned long long seed, value;
+    if (!PyArg_ParseTuple(args, "IIIIIIIIIKK", &kind, &side, &queue, &area, &entry, &index, &after, &count,
+                          &odds, &seed, &value))
         return NULL;
     PAIR_OR_RETURN;
     fault.kind = (uint8_t)kind;
@@ -64,6 +65,9 @@ PyObject *engine_add_fault(Engine *self, PyObject *args) {
     fault.queue = (uint16_t)queue;
     fault.area = area;
     fault.entry = entry;
+    fault.index = index;
+    fault.odds = odds;
+    fault.seed = seed;
     fault.after = after;
     fault.count = count;
     fault.value = value;

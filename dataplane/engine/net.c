@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "breaks.h"
+#include "fault.h"
 
 /* Copies up to `length` bytes out of the readable spans, from byte `from`. */
 static uint32_t gather(const struct chain *chain, uint32_t from, uint8_t *to, uint32_t length) {
@@ -97,6 +98,7 @@ static void log_frame(struct side *device, struct vq *q, const struct chain *cha
 
 static void drop(struct vq *q, enum reason reason) {
     count_add(&q->dev.drops, 1);
+    count_put(&q->dev.last_drop, reason);
     operation(q->dev.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 
@@ -128,11 +130,19 @@ static inline enum reason transmit_one(struct side *device, struct vq *q, const 
     return SOUND;
 }
 
+static void show(struct vq *q) {
+    q->ops->flush(q);
+    notify_call(q);
+}
+
 uint32_t net_transmit(struct side *device, struct vq *q) {
     struct chain chains[BURST];
     struct done done[BURST];
     uint32_t n = q->ops->next(q, chains, BURST);
-    if (n == 0) return 0;
+    if (n == 0) {
+        if (UNLIKELY(q->dev.completed != q->dev.used)) show(q);
+        return 0;
+    }
     struct frame_log *log = &device->pair->trace.frames;
     uint64_t now = pair_now(device->pair), bytes = 0;
     uint32_t sound = n;
@@ -149,8 +159,7 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
     count_add(&q->dev.bytes, bytes);
     if (!logged) count_add(&log->passed_over, sound);
     q->ops->complete(q, done, n, true);
-    q->ops->flush(q);
-    notify_call(q);
+    show(q);
     return n;
 }
 
@@ -180,6 +189,9 @@ static uint32_t place_frame(struct side *device, struct vq *q, struct hand *hand
     struct virtio_net_hdr header = *from;
     if (!accepted(device->pair, F_NET_GUEST_CSUM)) header.flags = 0; /* 5.1.6.4.1 */
     header.num_buffers = (uint16_t)n;                                /* 1 without MRG_RXBUF (5.1.6.4.1) */
+    uint64_t wrong;
+    if (faulty(&device->door) && fault_meets(&device->door, FAULT_NUM_BUFFERS, &wrong))
+        header.num_buffers = (uint16_t)wrong;
     scatter(&hand->chain[first], 0, (const uint8_t *)&header, NET_HEADER_LENGTH);
     uint32_t at = 0, skip = NET_HEADER_LENGTH;
     for (uint32_t i = first; i < first + n; i++, skip = 0) {
@@ -242,7 +254,8 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
     uint32_t wanted = flood_allowance(&device->port, pair_now(device->pair), hand->have);
     while (moved < wanted) {
         const struct chain *c = &hand->chain[hand->used];
-        if (LIKELY(hand->used < hand->have && c->in == 1 && c->writable >= NET_HEADER_LENGTH + length)) {
+        if (LIKELY(hand->used < hand->have && c->in == 1 && c->writable >= NET_HEADER_LENGTH + length) &&
+            !faulty(&device->door)) {
             /* Straight into the buffer; the header only where it does not stand there already. */
             uint8_t *host = c->spans[c->out].host;
             if (memcmp(host, &whole, NET_HEADER_LENGTH)) memcpy(host, &whole, NET_HEADER_LENGTH);
@@ -302,10 +315,7 @@ uint32_t net_receive(struct side *device, struct vq *q) {
     bool flood = device->port.kind == PORT_FLOOD;
     uint32_t moved = flood ? receive_flood(device, q, q->dev.hand) : receive_frames(device, q, q->dev.hand);
     settle(q, q->dev.hand);
-    if (q->dev.completed != q->dev.used) {
-        q->ops->flush(q);
-        notify_call(q);
-    }
+    if (q->dev.completed != q->dev.used) show(q);
     return moved;
 }
 

@@ -14,15 +14,21 @@ void notify_raise(int fd) {
     (void)n;
 }
 
+void notify_write(struct notes *notes) {
+    count_add(&notes->written, 1);
+    notify_raise(notes->fd);
+}
+
 uint64_t notify_drain(int fd) {
     uint64_t n;
     return read(fd, &n, sizeof n) == sizeof n ? n : 0;
 }
 
 static bool decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
+    if (faulty(door)) needed = fault_decision(door, kind, needed);
     if (needed) {
         count_add(&notes->sent, 1);
-        if (LIKELY(!(armed(door) & ARM_FAULT)) || !fault_notice(door, kind)) notify_raise(notes->fd);
+        if (!faulty(door) || !fault_notice(door, notes, kind)) notify_write(notes);
     } else
         count_add(&notes->quiet, 1);
     count_put(&notes->answer, needed ? 2 : 1);

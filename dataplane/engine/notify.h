@@ -15,6 +15,7 @@ uint64_t notify_take_calls(struct vq *q);
 
 int notify_open(void); /* an eventfd, or -1 with errno */
 void notify_raise(int fd);
+void notify_write(struct notes *notes); /* by the side that notifies */
 uint64_t notify_drain(int fd);
 
 #endif

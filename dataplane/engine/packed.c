@@ -6,6 +6,7 @@
  * flush() does the same for used descriptors.
  */
 #include "breaks.h"
+#include "fault.h"
 #include "own.h"
 #include "packed_event.h"
 
@@ -30,6 +31,11 @@ static bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
     bool wrapped = at >= q->size;
     *slot = (uint16_t)(wrapped ? at - q->size : at);
     return wrapped;
+}
+
+/* A side's wrap counter behind a step that wrapped. */
+static uint16_t toggled(struct door *door, uint16_t wrap, bool wrapped) {
+    return wrapped && !fault_acts(door, FAULT_KEEP_WRAP) ? wrap ^ 1 : wrap;
 }
 
 /* ---- driver ----------------------------------------------------------------------------------------- */
@@ -89,7 +95,7 @@ static uint16_t take_id(struct vq *q, uint16_t head) {
     uint16_t id = drv->id_head;
     drv->id_head = drv->next_id[id];
     drv->ids_free--;
-    return id;
+    return faulty(drv->door) ? fault_reused(q, id) : id;
 }
 
 static void give_id(struct vq *q, uint16_t id) {
@@ -120,7 +126,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
         else
             write_chain(q, head, wrap, id, b);
         breaks_buffer(q, drv->door, head, slots, total);
-        wrap ^= advance(q, &at, slots);
+        wrap = toggled(drv->door, wrap, advance(q, &at, slots));
         free -= slots;
         drv->slots_added += slots;
         drv->flight[id] = (struct flight){position, writable, b->token, head, head, (uint16_t)slots, true};
@@ -129,6 +135,7 @@ static uint32_t packed_add(struct vq *q, const struct buffer *buffers, uint32_t 
         position++;
     }
     if (n == 0) return drv->door->batching = false, 0;
+    if (faulty(drv->door)) fault_overwrite(q);
     count_put(&drv->free, free);
     own16(&drv->avail_idx, at);
     own16(&drv->avail_wrap, wrap);
@@ -161,7 +168,7 @@ static void packed_return(struct vq *q, uint16_t id, uint32_t length, struct ret
     f->live = false;
     breaks_buffer(q, drv->door, f->head, f->slots, 0);
     give_id(q, id);
-    count_put(&drv->free, drv->free + f->slots);
+    if (!fault_acts(drv->door, FAULT_LOSE_FREE)) count_put(&drv->free, drv->free + f->slots);
     uint16_t at = drv->last_used;
     if (advance(q, &at, f->slots)) own16(&drv->used_wrap, drv->used_wrap ^ 1);
     own16(&drv->last_used, at);
@@ -174,7 +181,7 @@ static bool read_used(struct vq *q, uint64_t collected, uint16_t *id) {
     uint64_t outstanding = drv->published - collected;
     if (outstanding == 0) return false;
     uint64_t word = acquire64(drv->door, q->desc + 2 * drv->last_used + 1); /* pairs with packed_flush() */
-    if (!is_used(word_flags(word), drv->used_wrap)) return false;
+    if (!is_used(word_flags(word), drv->used_wrap) && !fault_acts(drv->door, FAULT_READ_UNUSED)) return false;
     *id = word_id(word);
     if (*id >= q->size || !drv->flight[*id].live || drv->flight[*id].position >= drv->published)
         return driver_broken(q, ID_UNKNOWN), false;
@@ -182,7 +189,8 @@ static bool read_used(struct vq *q, uint64_t collected, uint16_t *id) {
     /* Without WRITE the length means nothing (2.8.6). */
     drv->batch_length = word_flags(word) & DESC_WRITE ? (uint32_t)word : 0;
     if (drv->batch_length > f->writable) return driver_broken(q, USED_LENGTH), false;
-    drv->batch_left = q->in_order ? f->position - collected + 1 : 1;
+    bool in_order = q->in_order && !fault_acts(drv->door, FAULT_IGNORE_ORDER);
+    drv->batch_left = in_order ? f->position - collected + 1 : 1;
     if (!q->in_order && f->position != collected) count_add(&drv->reordered, 1);
     return true;
 }
@@ -191,7 +199,7 @@ static uint32_t packed_collect(struct vq *q, struct returned *out, uint32_t coun
     struct driver_half *drv = &q->drv;
     uint64_t collected = drv->collected;
     uint32_t n = 0;
-    if (drv->broken) return 0;
+    if (drv->broken || fault_acts(drv->door, FAULT_NO_COLLECT)) return 0;
     for (; n < count; n++, collected++) {
         uint16_t id = 0;
         if (drv->batch_left == 0 && !read_used(q, collected, &id)) break;
@@ -281,6 +289,18 @@ static void packed_calls_off(struct vq *q) { event_off(q->drv.door, driver_event
 
 /* ---- device ----------------------------------------------------------------------------------------- */
 
+/* advance() at the size that the device goes round at. */
+static bool go_on(const struct vq *q, uint16_t *slot, uint32_t slots) {
+    uint32_t at = *slot + slots, size = (uint32_t)q->dev.size;
+    bool wrapped = at >= size;
+    if (size & (size - 1) && fault_acts(q->dev.door, FAULT_MASK_SLOT))
+        at &= size - 1;
+    else if (wrapped)
+        at -= size;
+    *slot = (uint16_t)(at < q->size ? at : 0);
+    return wrapped;
+}
+
 static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, uint64_t addr,
                               uint64_t word) {
     struct device_half *dev = &q->dev;
@@ -306,6 +326,7 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
     uint16_t at = dev->last_avail, wrap = dev->avail_wrap, first = at;
     if (dev->broken) return 0;
     if (count > BURST) count = BURST;
+    if (faulty(dev->door)) count = fault_take(q, count);
     if (dev->holding == 0) dev->arena_used = 0;
     uint32_t n;
     bool singles = true;
@@ -333,9 +354,10 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
         if (own_wanted(dev->door)) own_device_id(q, chains[n].id);
         dev->slots_out += chains[n].slots;
         chains[n].position = dev->seen + n;
-        wrap ^= advance(q, &at, chains[n].slots);
+        wrap ^= go_on(q, &at, chains[n].slots);
     }
     if (n == 0) return 0;
+    if (faulty(dev->door)) fault_took(q, n);
     breaks_taken(q, chains, n, singles, NULL);
     own16(&dev->last_avail, at);
     own16(&dev->avail_wrap, wrap);
@@ -357,14 +379,26 @@ static void write_used(struct vq *q, const struct done *done, uint32_t slots) {
     } else
         release64(dev->door, at, word); /* behind `completed`: see packed_complete() */
     uint16_t slot = dev->used_idx;
-    if (advance(q, &slot, slots)) own16(&dev->used_wrap, dev->used_wrap ^ 1);
+    bool wrapped = go_on(q, &slot, slots);
+    own16(&dev->used_wrap, toggled(dev->door, dev->used_wrap, wrapped));
     own16(&dev->used_idx, slot);
     dev->slots_done += slots;
     dev->slots_out -= slots;
 }
 
+static void skip_slot(struct vq *q) {
+    uint16_t slot = q->dev.used_idx;
+    if (go_on(q, &slot, 1)) own16(&q->dev.used_wrap, q->dev.used_wrap ^ 1);
+    own16(&q->dev.used_idx, slot);
+}
+
 static void packed_complete(struct vq *q, const struct done *done, uint32_t count, bool batch) {
     struct device_half *dev = &q->dev;
+    struct done changed[DONE_ROOM];
+    if (faulty(dev->door)) {
+        count = fault_done(q, done, count, changed);
+        done = changed;
+    }
     if (count == 0) return;
     door_batch(dev->door);
     /* Said before it is done: the snapshot must know which descriptors may be written over from here on. */
@@ -382,8 +416,10 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
         dev->taken[done[i].id] = 0;
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
+    if (fault_acts(dev->door, FAULT_HOLE)) skip_slot(q);
     breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
+    if (faulty(dev->door)) fault_completed(q);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }
 
@@ -391,7 +427,7 @@ static void packed_complete(struct vq *q, const struct done *done, uint32_t coun
 static void packed_flush(struct vq *q) {
     struct device_half *dev = &q->dev;
     uint64_t before = dev->used;
-    if (before == dev->completed) return;
+    if (before == dev->completed || fault_acts(dev->door, FAULT_NO_FLUSH)) return;
     count_set(&dev->used, dev->completed);
     release64(dev->door, dev->pending_at, dev->pending_word);
     count_set(&dev->shown, dev->completed);

@@ -377,10 +377,11 @@ int pair_reset_queue(struct pair *pair, uint32_t index) {
     ring_start(q, pair->start_index, pair->start_wrap);
     net_hand_reset(q);
     driver_reset_queue(pair, q);
-    notify_drain(q->drv.kick.fd);
-    notify_drain(q->dev.call.fd);
+    notify_take_kicks(q);
+    notify_take_calls(q);
     pair->driver.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
     pair->device.port.expected[q->index / 2 % PAIRS_MAX] = UINT64_MAX;
+    fault_base(pair, q);
     own_take(pair, q, q->own);
     breaks_queue_reset(pair, index);
     pthread_mutex_unlock(&pair->life);

@@ -39,6 +39,11 @@ struct command {            /* control queue */
     uint8_t data[COMMAND_BYTES];
 };
 
+struct late { /* fault.h: a notification that is written later */
+    struct notes *notes;
+    uint64_t due;
+};
+
 struct side {
     struct pair *pair;
     struct door door;
@@ -50,6 +55,9 @@ struct side {
     int wake_fd;
     uint8_t *frame; /* one frame, linear */
     uint64_t loops;
+    struct late late[16];
+    uint32_t late_count;
+    uint64_t nag_at; /* when it notifies again of what is not taken; 0: at once */
 };
 
 struct filter { /* what the driver asked for on the control queue (5.1.6.5) */

@@ -21,11 +21,12 @@ int ring_init(struct vq *q) {
     dev->taken = calloc(1u << 16, 1);
     dev->heads = calloc(1u << 16, sizeof *dev->heads);
     dev->skipped = calloc(q->size, 1);
+    dev->kept = calloc(q->size, sizeof *dev->kept);
     dev->arena_size = 2 * q->size + 4 * BURST;
     dev->arena = calloc(dev->arena_size, sizeof *dev->arena);
     q->own = calloc(1, own_bytes(q->size));
     if (drv->shadow && drv->next_free && drv->next_id && drv->avail_shadow && drv->flight && drv->place &&
-        dev->taken && dev->heads && dev->skipped && dev->arena && q->own)
+        dev->taken && dev->heads && dev->skipped && dev->kept && dev->arena && q->own)
         return 0;
     ring_free(q);
     return -1;
@@ -41,6 +42,7 @@ void ring_free(struct vq *q) {
     free(q->dev.taken);
     free(q->dev.heads);
     free(q->dev.skipped);
+    free(q->dev.kept);
     free(q->dev.arena);
     free(q->own);
     q->own = NULL;
@@ -49,6 +51,7 @@ void ring_free(struct vq *q) {
     q->drv.flight = NULL;
     q->drv.place = NULL;
     q->dev.taken = q->dev.skipped = NULL;
+    q->dev.kept = NULL;
     q->dev.heads = NULL;
     q->dev.arena = NULL;
 }
@@ -86,6 +89,12 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     dev->arena_used = dev->slots_out = 0;
     count_put(&dev->holding, 0);
     drv->kick.answer = dev->call.answer = 0;
+    count_put(&drv->backlog, 0);
+    count_put(&dev->size, q->size);
+    drv->told = dev->told = true;
+    dev->budget = UINT32_MAX;
+    dev->kept_count = 0;
+    dev->overtaken = false;
     count_set(&drv->published, 0);
     count_set(&drv->shown, 0);
     count_set(&dev->shown, 0);

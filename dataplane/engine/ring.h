@@ -39,6 +39,7 @@ enum reason { /* records.Reason */
               STOPPED,
               DUPLICATE_HEAD,
               TOO_LONG,
+              SIDE_FAILED,
 };
 enum role { ROLE_RECEIVE = 0, ROLE_TRANSMIT = 1, ROLE_CONTROL = 2, ROLE_BARE = 3 };
 enum path { PATH_AUTO = 0, PATH_FIXED, PATH_INDIRECT, PATH_CHAIN, PATH_DIRECT };
@@ -90,6 +91,7 @@ struct done {
 struct notes {
     uint64_t sent, quiet, received;   /* received: what this side read of the other's */
     uint64_t injected;                /* written from outside, as a probe */
+    uint64_t written;                 /* by the side that notifies, into this eventfd */
     uint64_t event, old, new, answer; /* of the last decision */
     uint32_t decided;                 /* split: idx, packed: slots moved, up to which has been decided */
     int fd;                           /* eventfd of this direction */
@@ -136,6 +138,9 @@ struct driver_half {
     uint32_t batch_length;
     uint64_t reordered; /* buffers that came back out of order */
     uint64_t frames, bytes, drops, turns, broken, path;
+    bool told;          /* fault.h: by a call, or otherwise, that there is something in this queue */
+    uint64_t last_drop; /* reason */
+    uint64_t backlog;   /* a frame for this queue waits, and was not made available */
 };
 
 enum { TAKEN = 1, WATCHED = 2 }; /* of a buffer that the device holds; WATCHED: breakpoints ask for it */
@@ -160,6 +165,13 @@ struct device_half {
     struct hand *hand; /* net.c: receive buffers taken and not filled yet */
     uint64_t holding;
     uint64_t frames, bytes, drops, turns, broken;
+    bool told, overtaken; /* fault.h: by a kick; `later` waits for the buffer behind it */
+    uint32_t budget;      /* buffers that it takes before it is told again */
+    struct done later;
+    struct done *kept; /* [size] what it does not complete */
+    uint32_t kept_count;
+    uint64_t last_drop; /* reason */
+    uint64_t size;      /* at which this side goes round: that of the queue */
 };
 
 struct vq;

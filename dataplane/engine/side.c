@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <poll.h>
 #include <sched.h>
+#include <time.h>
 
 #include "fault.h"
 
@@ -34,15 +35,16 @@ void side_hush(struct side *side) {
 
 /* True where something came before the other side knew that it should tell (2.7.7.1). */
 static bool notifications_on(struct side *side) {
-    bool again = false;
+    bool again = false, found;
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
         if (!flag_get(&q->enabled)) continue;
         side->door.queue = q->index;
         if (is_driver(side))
-            again |= q->ops->calls_on(q) && !q->drv.broken;
-        else if (wants_kicks(side, q))
-            again |= q->ops->kicks_on(q) && !q->dev.broken;
+            found = q->ops->calls_on(q) && !q->drv.broken;
+        else
+            found = wants_kicks(side, q) && q->ops->kicks_on(q) && !q->dev.broken;
+        again |= faulty(&side->door) ? fault_looks(side, q, found) : found;
     }
     return again;
 }
@@ -53,7 +55,10 @@ static uint64_t take_notifications(struct side *side) {
     notify_drain(side->wake_fd);
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
-        if (flag_get(&q->enabled)) n += is_driver(side) ? notify_take_calls(q) : notify_take_kicks(q);
+        if (!flag_get(&q->enabled) || (faulty(&side->door) && fault_deaf(side, q))) continue;
+        uint64_t came = is_driver(side) ? notify_take_calls(q) : notify_take_kicks(q);
+        if (faulty(&side->door) && !fault_told(side, q, came)) continue;
+        n += came;
     }
     return n;
 }
@@ -73,10 +78,14 @@ static void sleep_until_told(struct side *side) {
         fds[n++] = (struct pollfd){.fd = side->port.fd, .events = POLLIN};
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
-        if (!flag_get(&q->enabled)) continue;
+        if (!flag_get(&q->enabled) || (faulty(&side->door) && fault_deaf(side, q))) continue;
         fds[n++] = (struct pollfd){.fd = is_driver(side) ? q->dev.call.fd : q->drv.kick.fd, .events = POLLIN};
     }
     uint64_t wait = port_wait(&side->port, pair_now(side->pair));
+    if (faulty(&side->door)) {
+        uint64_t late = fault_late(side);
+        if (late < wait) wait = late;
+    }
     struct timespec t = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
     ppoll(fds, n, wait == UINT64_MAX ? NULL : &t, NULL);
 }
@@ -89,6 +98,7 @@ static bool driver_wanted(const struct side *side) {
 static bool wake(struct side *side) {
     bool told = take_notifications(side) > 0 || flag_get(&side->look);
     if (!told && !driver_wanted(side) && !port_ready(side, pair_now(side->pair))) return false;
+    if (faulty(&side->door) && flag_get(&side->look)) fault_look_everywhere(side);
     flag_set(&side->asleep, 0);
     flag_set(&side->look, 0);
     operation(&side->door, EV_WAKE, 0, 0, 0, 0, 0);
@@ -96,9 +106,15 @@ static bool wake(struct side *side) {
     return true;
 }
 
+static void pause_a_little(void) {
+    const struct timespec t = {0, 1000000};
+    nanosleep(&t, NULL);
+}
+
 static void fall_asleep(struct side *side) {
     if (notifications_on(side)) {
         side_hush(side);
+        if (faulty(&side->door)) pause_a_little(); /* it may find the same for ever */
         return;
     }
     flag_set(&side->asleep, 1);
@@ -112,7 +128,10 @@ void *side_run(void *argument) {
     unsigned spins = 0;
     pthread_setname_np(pthread_self(), thread_names[side->door.side]);
     while (!flag_get(&pair->closing)) {
-        if (UNLIKELY(armed(&side->door) & ARM_FAULT)) fault_release(&side->door, true);
+        if (faulty(&side->door)) {
+            fault_release(&side->door, true);
+            fault_late(side);
+        }
         if (UNLIKELY(armed(&side->door) & ARM_GATE))
             gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
         if (!begun) { /* behind the gate: a pair that starts frozen has done nothing yet */

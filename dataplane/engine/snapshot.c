@@ -55,7 +55,9 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(side.drops, count_peek(&d->drops))                                                                  \
     WORD(side.broken, count_get(&d->broken))                                                                 \
     WORD(side.turns, count_peek(&d->turns))                                                                  \
-    WORD(side.notify_injected, count_peek(&n->injected))
+    WORD(side.notify_injected, count_peek(&n->injected))                                                     \
+    WORD(side.notify_written, count_peek(&n->written))                                                       \
+    WORD(side.last_drop, count_peek(&d->last_drop))
 #define DRIVER_WORDS(WORD)                                                                                   \
     WORD(collected, count_get(&d->collected))                                                                \
     WORD(published, count_get(&d->published))                                                                \
@@ -68,6 +70,7 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(free_head, peek16(&d->free_head))                                                                   \
     WORD(in_flight, in_flight(q))                                                                            \
     WORD(path, count_peek(&d->path))                                                                         \
+    WORD(backlog, count_peek(&d->backlog))                                                                   \
     SIDE_WORDS(WORD)
 #define DEVICE_WORDS(WORD)                                                                                   \
     WORD(used, count_get(&d->used))                                                                          \
@@ -78,6 +81,7 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(avail_wrap, peek16(&d->avail_wrap))                                                                 \
     WORD(used_wrap, peek16(&d->used_wrap))                                                                   \
     WORD(holding, count_peek(&d->holding))                                                                   \
+    WORD(size, count_peek(&d->size))                                                                         \
     SIDE_WORDS(WORD)
 
 /* Who loads several counts may be kept from it between two of them for a whole lap and more. A count lies at
@@ -352,9 +356,9 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     bool told = exact && armed(&pair->driver.door) & ARM_JOURNAL;
     if (told) completed = as_told(h, q);
     h->kick_pending =
-        less(h->driver.side.notify_sent + h->driver.side.notify_injected, h->device.side.notify_received);
+        less(h->driver.side.notify_written + h->driver.side.notify_injected, h->device.side.notify_received);
     h->call_pending =
-        less(h->device.side.notify_sent + h->device.side.notify_injected, h->driver.side.notify_received);
+        less(h->device.side.notify_written + h->device.side.notify_injected, h->driver.side.notify_received);
     if (told && whole && !q->packed)
         for (uint32_t i = 0; i < q->size; i++) r.used_label[i] = (uint8_t)q->own->ids[i].skipped;
     uint8_t *end = to + sizeof *h;

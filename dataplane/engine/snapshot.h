@@ -26,15 +26,15 @@ enum { OWNER_FREE = 0, OWNER_AVAILABLE, OWNER_IN_USE, OWNER_USED, OWNER_UNKNOWN 
 
 struct side_state {
     uint64_t polling, asleep, event_used, event_old, event_new, event_answer, notify_sent, notify_quiet,
-        notify_received, frames, bytes, drops, broken, turns, notify_injected;
+        notify_received, frames, bytes, drops, broken, turns, notify_injected, notify_written, last_drop;
 };
 struct driver_state { /* records.DRIVER_STATE */
     uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight,
-        added, path;
+        added, path, backlog;
     struct side_state side;
 };
 struct device_state { /* records.DEVICE_STATE */
-    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed;
+    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed, size;
     struct side_state side;
 };
 struct queue_header { /* records.QUEUE_HEADER */

@@ -1,9 +1,15 @@
 /* split.c: the split virtqueue (2.7): driver half above, device half below, the same shape. */
 #include "breaks.h"
+#include "fault.h"
 #include "own.h"
 
 static uint64_t split_word(uint32_t len, uint16_t flags, uint16_t next) {
     return len | (uint64_t)flags << 32 | (uint64_t)next << 48;
+}
+
+/* Whether this side goes by the event index, or by the flags (2.7.7, 2.7.10). */
+static bool by_index(const struct vq *q, struct door *door) {
+    return q->event_idx && !fault_acts(door, FAULT_FORGET_EVENT_IDX);
 }
 
 /* ---- driver ----------------------------------------------------------------------------------------- */
@@ -66,14 +72,16 @@ static uint32_t split_add(struct vq *q, const struct buffer *buffers, uint32_t c
         drv->flight[head] = (struct flight){position, writable, b->token, head, last, (uint16_t)slots, true};
         count_put(drv->place + drv->add_at, head | (uint64_t)slots << 16 | (uint64_t)head << 32);
         if (++drv->add_at == q->size) drv->add_at = 0;
-        if (drv->avail_shadow[idx & mask] != head || armed(drv->door) & ARM_FAULT) {
-            drv->avail_shadow[idx & mask] = head;
-            release16(drv->door, avail_ring(q, idx & mask), head);
+        uint16_t shown = faulty(drv->door) ? fault_reused(q, head) : head;
+        if (drv->avail_shadow[idx & mask] != shown || faulty(drv->door)) {
+            drv->avail_shadow[idx & mask] = shown;
+            release16(drv->door, avail_ring(q, idx & mask), shown);
         }
         idx++;
         position++;
     }
     if (n == 0) return drv->door->batching = false, 0;
+    if (faulty(drv->door)) fault_overwrite(q);
     count_put(&drv->free, free);
     own16(&drv->avail_idx, idx);
     count_put(&drv->added, position);
@@ -105,9 +113,11 @@ static void split_return(struct vq *q, uint16_t head, uint32_t length, struct re
     else
         drv->next_free[drv->free_tail] = head;
     drv->free_tail = f->last;
-    count_put(&drv->free, drv->free + f->slots);
+    if (!fault_acts(drv->door, FAULT_LOSE_FREE)) count_put(&drv->free, drv->free + f->slots);
     if (own_wanted(drv->door)) own_driver_id(q, head);
 }
+
+static bool in_order(struct vq *q) { return q->in_order && !fault_acts(q->drv.door, FAULT_IGNORE_ORDER); }
 
 /* The size of the batch that an element with this id closes: 1 without IN_ORDER (2.7.9). 0: the id is not
  * that of an outstanding buffer, or the batch is larger than `pending`. */
@@ -115,7 +125,7 @@ static uint64_t batch_of(struct vq *q, uint32_t id, uint64_t collected, uint32_t
     struct driver_half *drv = &q->drv;
     if (id >= q->size || !drv->flight[id].live) return driver_broken(q, ID_UNKNOWN), 0;
     if (drv->flight[id].position >= drv->published) return driver_broken(q, ID_UNKNOWN), 0;
-    if (!q->in_order) return 1;
+    if (!in_order(q)) return 1;
     uint64_t batch = drv->flight[id].position - collected + 1;
     if (batch > pending) return driver_broken(q, ORDER_BROKEN), 0;
     return batch;
@@ -126,6 +136,7 @@ static uint32_t split_collect(struct vq *q, struct returned *out, uint32_t count
     uint16_t mask = (uint16_t)(q->size - 1), at = drv->last_used;
     uint64_t collected = drv->collected;
     uint32_t pending = (uint16_t)(acquire16(drv->door, used_idx(q)) - at); /* pairs with split_flush() */
+    if (faulty(drv->door)) pending = fault_pending(q, pending);
     if (pending == 0 || drv->broken) return 0;
     if (pending > drv->published - collected) {
         driver_broken(q, USED_JUMP);
@@ -143,7 +154,7 @@ static uint32_t split_collect(struct vq *q, struct returned *out, uint32_t count
                 driver_broken(q, USED_LENGTH);
                 break;
             }
-            if (!q->in_order) {
+            if (!in_order(q)) {
                 if (drv->flight[id].position != collected) count_add(&drv->reordered, 1);
                 split_return(q, (uint16_t)id, drv->batch_length, &out[n]);
                 drv->batch_left = 0;
@@ -213,17 +224,18 @@ static bool split_kick_needed(struct vq *q) {
     full_fence();
     uint16_t new = (uint16_t)(drv->avail_idx - (drv->added - drv->published)),
              old = (uint16_t)drv->kick.decided;
-    uint16_t event = load16(drv->door, q->event_idx ? avail_event(q) : used_flags(q));
+    bool event_idx = by_index(q, drv->door);
+    uint16_t event = load16(drv->door, event_idx ? avail_event(q) : used_flags(q));
     count_put(&drv->kick.event, event);
     count_put(&drv->kick.old, old);
     count_put(&drv->kick.new, new);
     drv->kick.decided = new;
-    return q->event_idx ? need_event(event, new, old) : !(event & USED_NO_NOTIFY);
+    return event_idx ? need_event(event, new, old) : !(event & USED_NO_NOTIFY);
 }
 
 static bool split_calls_on(struct vq *q) {
     struct driver_half *drv = &q->drv;
-    if (q->event_idx)
+    if (by_index(q, drv->door))
         store16(drv->door, used_event(q), drv->last_used);
     else
         store16(drv->door, avail_flags(q), 0);
@@ -234,7 +246,7 @@ static bool split_calls_on(struct vq *q) {
 
 /* With the event index there is nothing to switch off: the event value simply stays behind (2.7.7.1). */
 static void split_calls_off(struct vq *q) {
-    if (q->event_idx) return;
+    if (by_index(q, q->drv.door)) return;
     store16(q->drv.door, avail_flags(q), AVAIL_NO_INTERRUPT);
     operation(q->drv.door, EV_NOTIFY_OFF, 0, 0, 0, 0, AVAIL_NO_INTERRUPT);
 }
@@ -261,7 +273,7 @@ static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, 
 static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     struct device_half *dev = &q->dev;
     struct door *door = dev->door;
-    uint16_t mask = (uint16_t)(q->size - 1), at = dev->last_avail;
+    uint16_t mask = (uint16_t)(dev->size - 1), at = dev->last_avail;
     uint16_t ready = (uint16_t)(dev->avail_cached - at);
     if (dev->broken) return 0;
     if (ready == 0) {
@@ -275,6 +287,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     }
     if (ready < count) count = ready;
     if (count > BURST) count = BURST;
+    if (faulty(door)) count = fault_take(q, count);
     if (dev->holding == 0) dev->arena_used = 0;
 
     uint16_t heads[BURST];
@@ -316,6 +329,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     }
     if (n == 0) return 0;
     breaks_taken(q, chains, n, singles, heads);
+    if (faulty(door)) fault_took(q, n);
     own16(&dev->last_avail, (uint16_t)(at + n));
     count_put(&dev->holding, dev->holding + n);
     count_set(&dev->seen, position);
@@ -324,7 +338,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
 }
 
 static void write_used(struct vq *q, uint16_t at, const struct done *done) {
-    uint32_t *elem = used_elem(q, at & (q->size - 1));
+    uint32_t *elem = used_elem(q, at & (uint32_t)(q->dev.size - 1));
     release32(q->dev.door, elem, done->id); /* behind `completed`: see split_complete() */
     release32(q->dev.door, elem + 1, done->length);
     if (q->in_order) own8(q->dev.skipped + (at & (q->size - 1)), 0);
@@ -333,6 +347,11 @@ static void write_used(struct vq *q, uint16_t at, const struct done *done) {
 static void split_complete(struct vq *q, const struct done *done, uint32_t count, bool batch) {
     struct device_half *dev = &q->dev;
     uint16_t at = dev->used_idx;
+    struct done changed[DONE_ROOM];
+    if (faulty(dev->door)) {
+        count = fault_done(q, done, count, changed);
+        done = changed;
+    }
     if (count == 0) return;
     door_batch(dev->door);
     /* Said before it is done: the snapshot must know which elements may be written over from here on. */
@@ -350,9 +369,11 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
         if (own_wanted(dev->door)) own_device_id(q, done[i].id);
     }
     if (own_wanted(dev->door)) own_used_slots(q, dev->used_idx, count);
+    if (fault_acts(dev->door, FAULT_HOLE)) at++;
     own16(&dev->used_idx, at);
     breaks_completed(q, done, count, marks);
     count_put(&dev->holding, dev->holding - count);
+    if (faulty(dev->door)) fault_completed(q);
     operation(dev->door, EV_COMPLETE, done[0].id, count, dev->completed - count, 0, 0);
 }
 
@@ -360,7 +381,7 @@ static void split_complete(struct vq *q, const struct done *done, uint32_t count
 static void split_flush(struct vq *q) {
     struct device_half *dev = &q->dev;
     uint64_t before = dev->used;
-    if (before == dev->completed) return;
+    if (before == dev->completed || fault_acts(dev->door, FAULT_NO_FLUSH)) return;
     count_set(&dev->used, dev->completed);
     release16(dev->door, used_idx(q), dev->used_idx);
     count_set(&dev->shown, dev->completed);
@@ -373,17 +394,18 @@ static bool split_call_needed(struct vq *q) {
     full_fence();
     uint16_t new = (uint16_t)(dev->used_idx - (dev->completed - dev->used)),
              old = (uint16_t)dev->call.decided;
-    uint16_t event = load16(dev->door, q->event_idx ? used_event(q) : avail_flags(q));
+    bool event_idx = by_index(q, dev->door);
+    uint16_t event = load16(dev->door, event_idx ? used_event(q) : avail_flags(q));
     count_put(&dev->call.event, event);
     count_put(&dev->call.old, old);
     count_put(&dev->call.new, new);
     dev->call.decided = new;
-    return q->event_idx ? need_event(event, new, old) : !(event & AVAIL_NO_INTERRUPT);
+    return event_idx ? need_event(event, new, old) : !(event & AVAIL_NO_INTERRUPT);
 }
 
 static bool split_kicks_on(struct vq *q) {
     struct device_half *dev = &q->dev;
-    if (q->event_idx)
+    if (by_index(q, dev->door))
         store16(dev->door, avail_event(q), dev->last_avail);
     else
         store16(dev->door, used_flags(q), 0);
@@ -393,7 +415,7 @@ static bool split_kicks_on(struct vq *q) {
 }
 
 static void split_kicks_off(struct vq *q) {
-    if (q->event_idx) return;
+    if (by_index(q, q->dev.door)) return;
     store16(q->dev.door, used_flags(q), USED_NO_NOTIFY);
     operation(q->dev.door, EV_NOTIFY_OFF, 0, 0, 0, 0, USED_NO_NOTIFY);
 }

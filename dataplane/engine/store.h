@@ -35,6 +35,7 @@ struct held_store { /* fault.h */
     uint64_t value;
     uint32_t width, left;
     uint16_t queue;
+    bool stays; /* over the end of a turn */
 };
 struct door {
     uint32_t armed; /* read with every access, written from outside: atomic */

@@ -89,8 +89,8 @@ def _header(shape: QueueShape, areas: Mapping[str, memoryview], own: Any, time: 
     for end in ("before", "after"):
         h[f"published_{end}"], h[f"collected_{end}"] = driver["published"], driver["collected"]
         h[f"seen_{end}"], h[f"used_{end}"] = device["seen"], device["used"]
-    kicks = int(driver["notify_sent"]) + int(driver["notify_injected"])
-    calls = int(device["notify_sent"]) + int(device["notify_injected"])
+    kicks = int(driver["notify_written"]) + int(driver["notify_injected"])
+    calls = int(device["notify_written"]) + int(device["notify_injected"])
     h["kick_pending"] = _less(kicks, int(device["notify_received"])) & (1 << 64) - 1
     h["call_pending"] = _less(calls, int(driver["notify_received"])) & (1 << 64) - 1
     mine, theirs = (np.frombuffer(areas[name], "<u2").astype(int) for name in ("driver", "device"))

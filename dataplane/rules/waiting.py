@@ -34,11 +34,12 @@ def unseen(patient: Patient) -> Iterator[Finding]:
     wish = notices.kick(queue, patient.event_idx)
     kick = driver.kick
     told = (*wish.evidence, *_decision("kick", kick, queue))
-    if kick.pending:
+    if kick.pending or kick.lost:
         yield patient.finding(
             "KICK_DISCARDED",
             gate.since,
-            f"{waits}: {several(kick.pending, 'kick')} sent, and the device sleeps as if none had come",
+            f"{waits}: {several(kick.pending or kick.lost, 'kick')} sent, and the device sleeps"
+            " as if none had come",
             *told,
             sections=_KICK,
             vantage="MKS",
@@ -151,9 +152,9 @@ def uncollected(patient: Patient) -> Iterator[Finding]:
     wish = notices.call(queue, patient.event_idx)
     call = device.call
     told = (*wish.evidence, *_decision("call", call, queue))
-    if call.pending:
+    if call.pending or call.lost:
         code = "CALL_DISCARDED"
-        why = f"{several(call.pending, 'call')} sent, and the driver sleeps as if none had come"
+        why = f"{several(call.pending or call.lost, 'call')} sent, and the driver sleeps as if none had come"
     elif wish.due and call.answer == "sent" and call.new == device.used_idx:
         code, why = "CALL_DISCARDED", "a call was sent and read, and the driver went back to sleep"
     elif wish.due and _stale(call, wish, queue):

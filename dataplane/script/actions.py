@@ -84,17 +84,19 @@ class Free:
 
 @dataclass(frozen=True, slots=True)
 class Inject:
-    """A fault is put into a side."""
+    """A switch of the catalogue, or one fault, is put into a side."""
 
     name: str
-    fault: Fault
+    what: str
+    faults: tuple[Fault, ...]
     queue: str
 
     @property
     def text(self) -> str:
         where = f" on {self.queue}" if self.queue else ""
-        area = f" of {self.fault.area}" if self.fault.area else ""
-        return f"fault {self.fault.kind}{area} of the {self.fault.side.name.lower()}{where}"
+        first = self.faults[0]
+        area = f" of {first.area}" if first.area and first.kind == self.what else ""
+        return f"fault {self.what}{area} of the {first.side.name.lower()}{where}"
 
 
 @dataclass(frozen=True, slots=True)

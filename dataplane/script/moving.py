@@ -89,7 +89,7 @@ class Moving:
         self.ack = -1  #: of the last control command; -1: none was answered yet
         self._left = ALLOWANCE
         self._serial = 0
-        self._faults: dict[str, int] = {}
+        self._faults: dict[str, tuple[int, ...]] = {}
         self._hits: dict[str, int] = {}  #: of what was taken away
         self._breaks: dict[str, BreakRule] = {}
         self._names: dict[int, str] = {}
@@ -111,7 +111,7 @@ class Moving:
         """How often each fault acted and each breakpoint was met."""
         found = dict(self._hits)
         acted = {number: hits for number, _, hits in self.pair.faults()}
-        found |= {name: acted.get(number, 0) for name, number in self._faults.items()}
+        found |= {name: sum(acted.get(n, 0) for n in numbers) for name, numbers in self._faults.items()}
         found |= {self._names[state.id]: state.hits for state in self.pair.breaks_hit()}
         return found
 
@@ -226,7 +226,7 @@ class Moving:
 
     def inject(self, action: a.Inject) -> None:
         try:
-            self._faults[action.name] = self.pair.inject_fault(action.fault)
+            self._faults[action.name] = tuple(self.pair.inject_fault(one) for one in action.faults)
         except ValueError as error:
             raise Failed(str(error)) from None
 
@@ -236,7 +236,8 @@ class Moving:
             if one not in self._faults:
                 raise Failed(f"there is no fault {one} any more, or not yet")
             self._hits[one] = self.hits[one]
-            self.pair.heal(self._faults.pop(one))
+            for number in self._faults.pop(one):
+                self.pair.heal(number)
 
     def set_break(self, name: str, rule: BreakRule) -> None:
         number = len(self._names) + 1

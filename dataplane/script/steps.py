@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path as File
+from typing import Any
 
 from dataplane import faults
 from dataplane.breaks_text import BreakError
@@ -21,6 +22,7 @@ from dataplane.script.expression import Unsound
 from dataplane.script.facts import QueueName, Record
 from dataplane.script.frames import Frame
 from dataplane.script.table import Table, near, spelt, there_are
+from dataplane.switches import SWITCHES
 
 LIMIT, LIMIT_MAX = 20_000, 200_000  #: operations in which something must come to pass
 SECONDS_MAX = 10.0
@@ -185,25 +187,45 @@ def _run(do: Table, stage: Stage) -> a.Action:
     return a.Free(do.number("run", 0.001, SECONDS_MAX))
 
 
+_WHEN = {"after": 1 << 30, "count": 1 << 30, "value": (1 << 63) - 1, "odds": 1 << 30, "seed": (1 << 63) - 1}
+
+
 def _fault(do: Table, stage: Stage) -> a.Action:
-    kind = do.one_of("fault", faults.KINDS)
-    sides = {"lose_kick": "driver", "lose_call": "device"}
-    side = Side[do.one_of("by", ("driver", "device"), sides.get(kind)).upper()]
-    queue = _queue(do, stage) if "queue" in do else None
+    what = do.one_of("fault", [*SWITCHES, *(one for one in faults.KINDS if one not in SWITCHES)])
+    when: dict[str, Any] = {"count": 1}
+    when |= {key: do.whole(key, 0, most) for key, most in _WHEN.items() if key in do}
+    if "index" in do:
+        when["index"] = do.whole("index", 0, 65535)
+    switch = SWITCHES.get(what)
+    if switch is not None and not any(key in do for key in ("by", "area", "entry")):
+        queue = _queue(do, stage, default=switch.queue)
+        try:
+            made = switch.faults(queue, stage.packed, **when)
+        except ValueError as error:
+            do.fail("fault", str(error))
+        return a.Inject(given_name(do), what, made, queue.name)
+    if what not in faults.KINDS:
+        do.fail("fault", f"{what} says itself which side and which stores it concerns")
+    return _one_fault(do, stage, next(one for one in faults.KINDS if one == what), when)
+
+
+def _one_fault(do: Table, stage: Stage, kind: faults.FaultKind, when: dict[str, Any]) -> a.Action:
+    owner = faults.PRIMITIVES[kind].side
+    usual = None if owner is None else owner.name.lower()
+    side = Side[do.one_of("by", ("driver", "device"), usual).upper()]
+    found = _queue(do, stage) if "queue" in do else None
     area = do.one_of("area", faults.AREAS, "")
     there = faults.areas_of(stage.packed)
     if area not in there:
         do.fail(
             "area", f"a {'packed' if stage.packed else 'split'} ring has no {area}; {there_are(there[1:])}"
         )
-    entry = do.whole("entry", 0, (queue.size if queue else 32768) - 1) if "entry" in do else None
-    after, count = do.whole("after", 0, 1 << 30, 0), do.whole("count", 0, 1 << 30, 1)
-    amount = do.whole("value", 0, (1 << 63) - 1, 1)
+    entry = do.whole("entry", 0, (found.size if found else 32768) - 1) if "entry" in do else None
     try:
-        fault = Fault(kind, side, queue.index if queue else None, area, entry, after, count, amount)  # type: ignore[arg-type]
+        fault = Fault(kind, side, found.index if found else None, area, entry, **when)
     except ValueError as error:
         do.fail("fault", str(error))
-    return a.Inject(given_name(do), fault, queue.name if queue else "")
+    return a.Inject(given_name(do), kind, (fault,), found.name if found else "")
 
 
 def _known(verb: str) -> Callable[[Table, Stage], str]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from dataplane import features as f
 from dataplane import layout
+from dataplane.faults import KINDS
 from dataplane.keyframe import QueueShape
 from dataplane.records import Kind, Reason, Role, Side
 from dataplane.words.stores import Words
@@ -55,6 +56,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.STOPPED: ("the queue was closed or reset while it waited", "2.6.1.1.1"),
     Reason.DUPLICATE_HEAD: ("a head is made available that the device still holds", "3.3.1"),
     Reason.TOO_LONG: ("the frame is longer than the queue can carry", ""),
+    Reason.SIDE_FAILED: ("it failed by itself", "2.1.2"),
 }
 _COMMANDS = {
     0: ("receive mode", "5.1.6.5.1.1"),
@@ -315,7 +317,9 @@ def _device(row: np.void, kind: Kind) -> Words:
             names = [_LEVELS[v] if v < len(_LEVELS) else str(v) for v in (old, new)]
             return Words(f"trace level {names[0]} → {names[1]}", "", "")
         case Kind.FAULT:
-            return Words(f"fault {place} acted at 0x{old:x}", "", "It was put there on purpose.")
+            known = KINDS[int(row["slot"]) - 1] if 0 < row["slot"] <= len(KINDS) else "of no known kind"
+            where = f" at 0x{old:x}" if old else ""
+            return Words(f"fault {place}, {known}, acted{where}", "", "It was put there on purpose.")
         case Kind.BREAK:
             return Words(f"breakpoint {place} stopped the pair behind event {new}", "", "")
         case _:

@@ -56,7 +56,8 @@ def opened(
                 sample = pair.snapshot(()).logs.frame_sample
                 pair.control.log_frames(True, sample, program.instructions)
             for text in options.faults:
-                pair.inject_fault(parse_fault(text, pair.shapes()))
+                for fault in parse_fault(text, pair.shapes()):
+                    pair.inject_fault(fault)
             if start:
                 pair.start()
         except ValueError as error:

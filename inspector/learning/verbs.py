@@ -112,7 +112,7 @@ def _perform(moving: Moving, verb: Verb, queue: str) -> None:
             moving.pair.call(index)
         case "fault" if verb.fault is not None:
             fault = replace(verb.fault, queue=index)
-            moving.inject(actions.Inject(verb.text, fault, queue))
+            moving.inject(actions.Inject(verb.text, fault.kind, (fault,), queue))
         case "heal":
             moving.heal("all")
 

@@ -142,6 +142,7 @@ def lines(ink: Ink, queue: AnyQueue, event_idx: bool, width: int, height: int) -
         counts = ""
         if notify is not None:
             pending = f", {notify.pending:,} not read yet" if notify.pending else ""
+            pending += f", {notify.lost:,} never arrived" if notify.lost else ""
             counts = f" · {notify.sent:,} sent, {notify.quiet:,} quiet{pending}"
             if not notify.counted:
                 counts = " · how many is not known: events are missing"

@@ -89,7 +89,8 @@ def test_a_lost_notification_is_named_and_so_is_its_end(
     doctor = Doctor()
     with played((way,), layout=layout, features=features) as pair:
         pair.start()
-        pair.inject_fault(parse_fault(text, pair.shapes()))
+        for fault in parse_fault(text, pair.shapes()):
+            pair.inject_fault(fault)
         found = watch(doctor, pair, 20, lambda: doctor.findings)
         assert list(found) == [code] and found[code].queue == queue
         assert found[code].sections and found[code].evidence
@@ -289,9 +290,9 @@ def test_faults_that_cannot_be(text: str, words: str) -> None:
 def test_faults_as_they_are_written() -> None:
     with Pair(frozen=True) as pair:
         shapes = pair.shapes()
-    assert parse_fault("lose_call:queue=0,after=3,count=2", shapes) == Fault(
-        "lose_call", Side.DEVICE, queue=0, after=3, count=2
+    assert parse_fault("lose_call:queue=0,after=3,count=2", shapes) == (
+        Fault("lose_call", Side.DEVICE, queue=0, after=3, count=2),
     )
-    assert parse_fault("delay_store:area=avail_ring,value=2", shapes) == Fault(
-        "delay_store", Side.DRIVER, area="avail_ring", count=0, value=2
+    assert parse_fault("delay_store:area=avail_ring,value=2", shapes) == (
+        Fault("delay_store", Side.DRIVER, area="avail_ring", count=0, value=2),
     )

@@ -168,8 +168,8 @@ def test_healed_it_is_sound_again(pair: Pair) -> None:
     "options, words",
     [
         ({"kind": "burn", "side": Side.DRIVER}, "no fault is called 'burn'"),
-        ({"kind": "lose_kick", "side": Side.DEVICE}, "the driver sends kicks"),
-        ({"kind": "lose_call", "side": Side.DRIVER}, "the device sends calls"),
+        ({"kind": "lose_kick", "side": Side.DEVICE}, "lose_kick is a fault of the driver"),
+        ({"kind": "lose_call", "side": Side.DRIVER}, "lose_call is a fault of the device"),
         ({"kind": "lose_kick", "side": Side.DRIVER, "area": "desc"}, "has no area"),
         ({"kind": "drop_store", "side": Side.DRIVER, "area": "ring"}, "no area is called"),
         ({"kind": "drop_store", "side": Side.DRIVER, "area": "used_idx"}, "the device writes used_idx"),
@@ -178,7 +178,7 @@ def test_healed_it_is_sound_again(pair: Pair) -> None:
             "the driver writes driver_event",
         ),
         ({"kind": "drop_store", "side": Side.DRIVER, "after": -1}, "after and count"),
-        ({"kind": "delay_store", "side": Side.DRIVER, "value": 17}, "1 to 16"),
+        ({"kind": "delay_store", "side": Side.DRIVER, "value": 257}, "1 to 256"),
     ],
 )
 def test_a_fault_that_cannot_be_says_why(options: dict[str, object], words: str) -> None:

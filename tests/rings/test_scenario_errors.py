@@ -109,7 +109,7 @@ def wrong(text: str) -> str:
         (PAIR + "run = nan", ":4: do[1].run: nan is out of range: 0.001 to 10"),
         (PAIR + "fault = 'lose_kik'", ":4: do[1].fault: 'lose_kik' is not known; did you mean lose_kick?"),
         (PAIR + "fault = 'drop_store'", ":3: do[1]: by is missing"),
-        (PAIR + "fault = 'lose_kick'\nby = 'device'", ":4: do[1].fault: the driver sends kicks"),
+        (PAIR + "fault = 'lose_kick'\nby = 'device'", ":4: do[1].fault: lose_kick is a fault of the driver"),
         (PAIR + "fault = 'drop_store'\nby = 'driver'\narea = 'x'", ":6: do[1].area: 'x' is not known"),
         (PAIR + "fault = 'lose_kick'\nname = 'A b'", ":5: do[1].name: 'A b' is no name"),
         (PAIR + "fault = 'lose_kick'\n[[do]]\nfault = 'lose_kick'", ":5: do[2]: there is a lose_kick alread"),
