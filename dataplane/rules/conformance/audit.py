@@ -63,6 +63,8 @@ class Audit:
             if run.gap:
                 self._begin()
             self._take(run.rows)
+        if self._anchor is not None and self.scene.number == self._anchor.number:
+            self._meet(self._anchor)
         found, self._found = self._found, []
         return found
 

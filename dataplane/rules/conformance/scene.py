@@ -84,6 +84,7 @@ class Scene:
         self.offered: int | None = None
         self.accepted: int | None = None
         self.rings: dict[int, Ring] = {}
+        self._resets: dict[int, int] = {}  # by queue: the event of its newest reset
         self._starts: list[int] = []
         self._areas: list[tuple[Ring, str, int, int]] = []  # ring, area, address, length
 
@@ -100,6 +101,7 @@ class Scene:
             if shape.index not in self.rings:
                 words = np.frombuffer(own, own_dtype(shape.size))[0]
                 ring = self.rings[shape.index] = _ring(shape, memory, words)
+                ring.fresh = self._resets.get(shape.index) == self.number or not words["device"]["turns"]
                 made.append(ring)
         self._lay_out()
         return tuple(made)
@@ -143,7 +145,8 @@ class Scene:
         elif kind == Kind.FEATURES:
             self.offered, self.accepted = event.old, event.new
         elif kind == Kind.QUEUE_RESET:
-            self._forget(event.queue)
+            self._forget(event.place)
+            self._resets[event.place] = event.number
         elif kind in (Kind.NEXT, Kind.COLLECT) and (ring := self.rings.get(event.queue)):
             if kind == Kind.NEXT:
                 ring.seen = event.place + event.many
