@@ -28,6 +28,11 @@ def _notify(row: dict[str, int], pending: int) -> Notify:
         received=row["notify_received"],
         pending=pending,
         lost=max(row["notify_sent"] - row["notify_written"], 0),
+        stray=max(row["notify_written"] - row["notify_sent"], 0),
+        told=row["notify_told"],
+        reached=row["notify_reached"],
+        heard=row["notify_heard"],
+        heard_turn=row["notify_heard_turn"],
         answer=ANSWERS[min(row["event_answer"], 2)],
         event=row["event_used"],
         old=row["event_old"],
@@ -56,7 +61,18 @@ _DRIVER = (
     "added",
     "backlog",
 )
-_DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed", "size")
+_DEVICE = (
+    *_COMMON,
+    "seen",
+    "used",
+    "last_avail",
+    "used_idx",
+    "holding",
+    "unflushed",
+    "size",
+    "avail_read",
+    "backlog",
+)
 
 
 def _driver(v: dict[str, int], pending: int) -> DriverState:

@@ -116,6 +116,10 @@ _SIDE_FIELDS = [
     "turns",  #: times this side's loop looked at the queue
     "notify_injected",  #: written to the other side's eventfd from outside, as a probe
     "notify_written",  #: written to it by this side: less than sent where some were lost
+    "notify_told",  #: its own count (published, used) up to which it decided to notify
+    "notify_reached",  #: and up to which that was written: less where the newest got lost or is late
+    "notify_heard",  #: buffers it had taken (seen, collected) when it last read a notification
+    "notify_heard_turn",  #: `turns` at that moment
     "last_drop",  #: reason of the newest drop (see `Reason`)
 ]
 
@@ -155,6 +159,8 @@ DEVICE_STATE = np.dtype(
             "holding",  #: buffers taken and not completed
             "unflushed",  #: used elements written and not visible yet
             "size",  #: at which it goes round: that of the queue
+            "avail_read",  #: split: avail.idx as it last read it
+            "backlog",  #: 1: a frame for this queue is due and waits for buffers
             *_SIDE_FIELDS,
         )
     ]

@@ -40,6 +40,11 @@ class Notify:
     old: int
     new: int
     lost: int = 0  #: decided and never written to this queue's eventfd
+    stray: int = 0  #: written to it and never decided for this queue
+    told: int = 0  #: count (published, used) up to which it decided to notify
+    reached: int = 0  #: and up to which that was written to the eventfd
+    heard: int = 0  #: count (seen, collected) of this side when it last read a notification
+    heard_turn: int = 0  #: and its turns then
     counted: bool = True  #: whether `sent` and `quiet` are known: of the past not where events are missing
 
 
@@ -91,6 +96,8 @@ class DeviceState:
     broken: Reason
     turns: int
     size: int = 0  #: at which it goes round; 0: not known
+    avail_read: int = 0  #: split: avail.idx as it last read it
+    backlog: int = 0  #: 1: a frame for this queue is due and waits for buffers
     last_drop: Reason = Reason.NONE
 
 

@@ -65,7 +65,10 @@ static bool due(struct fault *f, const struct door *door) {
 uint32_t fault_add(struct pair *pair, const struct fault *fault) {
     if (pair->faults == FAULTS_MAX) return 0;
     if (pair->faults == 0)
-        for (uint32_t i = 0; i < pair->queues; i++) pair->queue[i].drv.told = pair->queue[i].dev.told = true;
+        for (uint32_t i = 0; i < pair->queues; i++) {
+            struct vq *q = &pair->queue[i];
+            q->drv.told = q->drv.hushed = q->dev.told = q->dev.hushed = true;
+        }
     struct fault *f = &pair->fault[pair->faults++];
     *f = *fault;
     f->id = ++pair->fault_id;
@@ -88,7 +91,7 @@ static void forget_shadows(struct pair *pair) {
 }
 
 static void release_late(struct side *side) {
-    for (uint32_t i = 0; i < side->late_count; i++) notify_write(side->late[i].notes);
+    for (uint32_t i = 0; i < side->late_count; i++) notify_write(side->late[i].notes, side->late[i].upto);
     side->late_count = 0;
 }
 
@@ -261,12 +264,13 @@ bool fault_notice(struct door *door, struct notes *notes, enum event_kind kind) 
     uint64_t value;
     if (fault_meets(door, kick ? FAULT_LOSE_KICK : FAULT_LOSE_CALL, &value)) return true;
     if (side->late_count < LATE_MAX && fault_meets(door, kick ? FAULT_LATE_KICK : FAULT_LATE_CALL, &value)) {
-        side->late[side->late_count++] = (struct late){notes, trace_now(door->trace) + 1000 * value};
+        side->late[side->late_count++] =
+            (struct late){notes, trace_now(door->trace) + 1000 * value, notes->told};
         return true;
     }
     if (!fault_meets(door, kick ? FAULT_MISDIRECT_KICK : FAULT_MISDIRECT_CALL, &value)) return false;
     struct vq *other = &pair->queue[value < pair->queues ? value : 0];
-    notify_write(kick ? &other->drv.kick : &other->dev.call);
+    notify_write(kick ? &other->drv.kick : &other->dev.call, 0);
     return true;
 }
 
@@ -281,7 +285,7 @@ static uint64_t nag(struct side *side, uint64_t now) {
                                          : q->drv.published - count_get(&q->dev.seen);
         side->door.queue = q->index;
         if (!flag_get(&q->enabled) || !waits || !fault_meets(&side->door, FAULT_NAG, &value)) continue;
-        notify_write(side->door.side ? &q->dev.call : &q->drv.kick);
+        notify_write(side->door.side ? &q->dev.call : &q->drv.kick, 0);
         next = now + 1000 * (value ? value : 1);
     }
     side->nag_at = next == UINT64_MAX ? 0 : next;
@@ -301,7 +305,7 @@ uint64_t fault_late(struct side *side) {
     for (uint32_t i = 0; i < side->late_count; i++) {
         struct late late = side->late[i];
         if (late.due <= now) {
-            notify_write(late.notes);
+            notify_write(late.notes, late.upto);
             continue;
         }
         if (late.due < next) next = late.due;

@@ -152,6 +152,10 @@ bool fault_told(struct side *side, struct vq *q, uint64_t notifications);
 /* From outside it was asked to look at every queue. */
 void fault_look_everywhere(struct side *side);
 bool fault_deaf(struct side *side, struct vq *q);
+/* It asks for no notifications of the queues that it was told of; and asks again of those before it sleeps.
+ */
+bool fault_hushes(struct side *side, struct vq *q);
+bool fault_hushed(struct side *side, struct vq *q);
 /* Before it sleeps something was found in the queue: whether it looks. */
 bool fault_looks(struct side *side, struct vq *q, bool again);
 /* The driver, before it comes to any queue: whether it will not. */

@@ -85,6 +85,22 @@ bool fault_deaf(struct side *side, struct vq *q) {
     return fault_acts(&side->door, is_driver(side) ? FAULT_DEAF_CALL : FAULT_DEAF_KICK);
 }
 
+static bool *hushed(const struct side *side, struct vq *q) {
+    return is_driver(side) ? &q->drv.hushed : &q->dev.hushed;
+}
+
+bool fault_hushes(struct side *side, struct vq *q) {
+    if (!side->polling && !*told(side, q)) return false;
+    *hushed(side, q) = true;
+    return true;
+}
+
+bool fault_hushed(struct side *side, struct vq *q) {
+    bool was = *hushed(side, q);
+    *hushed(side, q) = false;
+    return was;
+}
+
 static bool is_full(const struct vq *q) { return count_get(&q->drv.published) - q->dev.seen == q->size; }
 
 /* The fault of this kind and value at the door's queue. */
@@ -222,7 +238,8 @@ void fault_overwrite(struct vq *q) {
     struct driver_half *drv = &q->drv;
     uint64_t value;
     if (drv->published == drv->collected || !fault_meets(drv->door, FAULT_OVERWRITE, &value)) return;
-    uint16_t head = (uint16_t)drv->place[drv->collect_at];
+    uint64_t newest = (drv->collect_at + drv->published - drv->collected - 1) % q->size;
+    uint16_t head = (uint16_t)drv->place[newest];
     uint64_t *word = q->desc + 2 * head + 1;
     release64(drv->door, word, observe64(word) ^ (value & 0xffffffff)); /* its length */
 }

@@ -14,7 +14,8 @@ void notify_raise(int fd) {
     (void)n;
 }
 
-void notify_write(struct notes *notes) {
+void notify_write(struct notes *notes, uint64_t upto) {
+    if (upto > notes->reached) count_put(&notes->reached, upto);
     count_add(&notes->written, 1);
     notify_raise(notes->fd);
 }
@@ -24,11 +25,13 @@ uint64_t notify_drain(int fd) {
     return read(fd, &n, sizeof n) == sizeof n ? n : 0;
 }
 
-static bool decide(struct notes *notes, struct door *door, bool needed, enum event_kind kind) {
+/* `upto`: buffers of its own that it has shown so far. */
+static bool decide(struct notes *notes, struct door *door, bool needed, uint64_t upto, enum event_kind kind) {
     if (faulty(door)) needed = fault_decision(door, kind, needed);
     if (needed) {
         count_add(&notes->sent, 1);
-        if (!faulty(door) || !fault_notice(door, notes, kind)) notify_write(notes);
+        count_put(&notes->told, upto);
+        if (!faulty(door) || !fault_notice(door, notes, kind)) notify_write(notes, upto);
     } else
         count_add(&notes->quiet, 1);
     count_put(&notes->answer, needed ? 2 : 1);
@@ -36,17 +39,29 @@ static bool decide(struct notes *notes, struct door *door, bool needed, enum eve
     return needed;
 }
 
-bool notify_kick(struct vq *q) { return decide(&q->drv.kick, q->drv.door, q->ops->kick_needed(q), EV_KICK); }
-bool notify_call(struct vq *q) { return decide(&q->dev.call, q->dev.door, q->ops->call_needed(q), EV_CALL); }
+bool notify_kick(struct vq *q) {
+    return decide(&q->drv.kick, q->drv.door, q->ops->kick_needed(q), q->drv.published, EV_KICK);
+}
+bool notify_call(struct vq *q) {
+    return decide(&q->dev.call, q->dev.door, q->ops->call_needed(q), q->dev.used, EV_CALL);
+}
 
 uint64_t notify_take_kicks(struct vq *q) {
     uint64_t n = notify_drain(q->drv.kick.fd);
-    if (n) count_add(&q->dev.call.received, n);
+    if (n) {
+        count_add(&q->dev.call.received, n);
+        count_put(&q->dev.call.heard, q->dev.seen);
+        count_put(&q->dev.call.heard_turn, q->dev.turns);
+    }
     return n;
 }
 
 uint64_t notify_take_calls(struct vq *q) {
     uint64_t n = notify_drain(q->dev.call.fd);
-    if (n) count_add(&q->drv.kick.received, n);
+    if (n) {
+        count_add(&q->drv.kick.received, n);
+        count_put(&q->drv.kick.heard, q->drv.collected);
+        count_put(&q->drv.kick.heard_turn, q->drv.turns);
+    }
     return n;
 }

@@ -15,7 +15,8 @@ uint64_t notify_take_calls(struct vq *q);
 
 int notify_open(void); /* an eventfd, or -1 with errno */
 void notify_raise(int fd);
-void notify_write(struct notes *notes); /* by the side that notifies */
+/* By the side that notifies, of its buffers up to `upto`; 0: of none, or of another queue. */
+void notify_write(struct notes *notes, uint64_t upto);
 uint64_t notify_drain(int fd);
 
 #endif

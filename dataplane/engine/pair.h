@@ -41,7 +41,7 @@ struct command {            /* control queue */
 
 struct late { /* fault.h: a notification that is written later */
     struct notes *notes;
-    uint64_t due;
+    uint64_t due, upto;
 };
 
 struct side {

@@ -90,8 +90,15 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     count_put(&dev->holding, 0);
     drv->kick.answer = dev->call.answer = 0;
     count_put(&drv->backlog, 0);
+    count_put(&dev->backlog, 0);
+    count_put(&drv->kick.told, 0);
+    count_put(&dev->call.told, 0);
+    count_put(&drv->kick.reached, 0);
+    count_put(&dev->call.reached, 0);
+    count_put(&drv->kick.heard, 0);
+    count_put(&dev->call.heard, 0);
     count_put(&dev->size, q->size);
-    drv->told = dev->told = true;
+    drv->told = drv->hushed = dev->told = dev->hushed = true;
     dev->budget = UINT32_MAX;
     dev->kept_count = 0;
     dev->overtaken = false;

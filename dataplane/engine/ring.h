@@ -89,9 +89,12 @@ struct done {
 
 /* How a side notifies the other, and what it remembers of that. */
 struct notes {
-    uint64_t sent, quiet, received;   /* received: what this side read of the other's */
-    uint64_t injected;                /* written from outside, as a probe */
-    uint64_t written;                 /* by the side that notifies, into this eventfd */
+    uint64_t sent, quiet, received; /* received: what this side read of the other's */
+    uint64_t injected;              /* written from outside, as a probe */
+    uint64_t written;               /* by the side that notifies, into this eventfd */
+    uint64_t told, reached; /* buffers up to which it decided to notify, and up to which it was written */
+    uint64_t heard;         /* buffers that this side had taken when it last read a notification, */
+    uint64_t heard_turn;    /* and its turns at the queue until then */
     uint64_t event, old, new, answer; /* of the last decision */
     uint32_t decided;                 /* split: idx, packed: slots moved, up to which has been decided */
     int fd;                           /* eventfd of this direction */
@@ -138,7 +141,7 @@ struct driver_half {
     uint32_t batch_length;
     uint64_t reordered; /* buffers that came back out of order */
     uint64_t frames, bytes, drops, turns, broken, path;
-    bool told;          /* fault.h: by a call, or otherwise, that there is something in this queue */
+    bool told, hushed;  /* fault.h: that there is something in this queue; it asked for no calls */
     uint64_t last_drop; /* reason */
     uint64_t backlog;   /* a frame for this queue waits, and was not made available */
 };
@@ -165,13 +168,15 @@ struct device_half {
     struct hand *hand; /* net.c: receive buffers taken and not filled yet */
     uint64_t holding;
     uint64_t frames, bytes, drops, turns, broken;
-    bool told, overtaken; /* fault.h: by a kick; `later` waits for the buffer behind it */
-    uint32_t budget;      /* buffers that it takes before it is told again */
+    bool told, hushed; /* fault.h: as the driver's */
+    bool overtaken;    /* `later` waits for the buffer behind it */
+    uint32_t budget;   /* buffers that it takes before it is told again */
     struct done later;
     struct done *kept; /* [size] what it does not complete */
     uint32_t kept_count;
     uint64_t last_drop; /* reason */
     uint64_t size;      /* at which this side goes round: that of the queue */
+    uint64_t backlog;   /* a frame for this queue waits for buffers */
 };
 
 struct vq;

@@ -24,7 +24,7 @@ static bool wants_kicks(const struct side *device, const struct vq *q) {
 void side_hush(struct side *side) {
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
-        if (!flag_get(&q->enabled)) continue;
+        if (!flag_get(&q->enabled) || (faulty(&side->door) && !fault_hushes(side, q))) continue;
         side->door.queue = q->index;
         if (is_driver(side))
             q->ops->calls_off(q);
@@ -38,7 +38,7 @@ static bool notifications_on(struct side *side) {
     bool again = false, found;
     for (uint32_t i = 0; i < side->pair->queues; i++) {
         struct vq *q = &side->pair->queue[i];
-        if (!flag_get(&q->enabled)) continue;
+        if (!flag_get(&q->enabled) || (faulty(&side->door) && !fault_hushed(side, q))) continue;
         side->door.queue = q->index;
         if (is_driver(side))
             found = q->ops->calls_on(q) && !q->drv.broken;

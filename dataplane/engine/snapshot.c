@@ -57,6 +57,10 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(side.turns, count_peek(&d->turns))                                                                  \
     WORD(side.notify_injected, count_peek(&n->injected))                                                     \
     WORD(side.notify_written, count_peek(&n->written))                                                       \
+    WORD(side.notify_told, count_peek(&n->told))                                                             \
+    WORD(side.notify_reached, count_peek(&n->reached))                                                       \
+    WORD(side.notify_heard, count_peek(&n->heard))                                                           \
+    WORD(side.notify_heard_turn, count_peek(&n->heard_turn))                                                 \
     WORD(side.last_drop, count_peek(&d->last_drop))
 #define DRIVER_WORDS(WORD)                                                                                   \
     WORD(collected, count_get(&d->collected))                                                                \
@@ -82,6 +86,8 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(used_wrap, peek16(&d->used_wrap))                                                                   \
     WORD(holding, count_peek(&d->holding))                                                                   \
     WORD(size, count_peek(&d->size))                                                                         \
+    WORD(avail_read, peek16(&d->avail_cached))                                                               \
+    WORD(backlog, count_peek(&d->backlog))                                                                   \
     SIDE_WORDS(WORD)
 
 /* Who loads several counts may be kept from it between two of them for a whole lap and more. A count lies at

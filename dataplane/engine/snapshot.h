@@ -26,7 +26,8 @@ enum { OWNER_FREE = 0, OWNER_AVAILABLE, OWNER_IN_USE, OWNER_USED, OWNER_UNKNOWN 
 
 struct side_state {
     uint64_t polling, asleep, event_used, event_old, event_new, event_answer, notify_sent, notify_quiet,
-        notify_received, frames, bytes, drops, broken, turns, notify_injected, notify_written, last_drop;
+        notify_received, frames, bytes, drops, broken, turns, notify_injected, notify_written, notify_told,
+        notify_reached, notify_heard, notify_heard_turn, last_drop;
 };
 struct driver_state { /* records.DRIVER_STATE */
     uint64_t published, collected, avail_idx, last_used, avail_wrap, used_wrap, free, free_head, in_flight,
@@ -34,7 +35,8 @@ struct driver_state { /* records.DRIVER_STATE */
     struct side_state side;
 };
 struct device_state { /* records.DEVICE_STATE */
-    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed, size;
+    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed, size, avail_read,
+        backlog;
     struct side_state side;
 };
 struct queue_header { /* records.QUEUE_HEADER */

@@ -277,7 +277,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     uint16_t ready = (uint16_t)(dev->avail_cached - at);
     if (dev->broken) return 0;
     if (ready == 0) {
-        dev->avail_cached = acquire16(door, avail_idx(q)); /* pairs with split_publish() */
+        own16(&dev->avail_cached, acquire16(door, avail_idx(q))); /* pairs with split_publish() */
         ready = (uint16_t)(dev->avail_cached - at);
         if (ready == 0) return 0;
         if (ready > q->size) {

@@ -32,7 +32,8 @@ class Finding:
     """One thing that is wrong with a queue, or with the device (`queue` None).
 
     `since` is ns since the epoch. `vantage` is what it was seen by: M memory, H history, K notifications,
-    S private state, X status and configuration.
+    S private state, X status and configuration. `alike` are codes that look the same from here; `decides`
+    says what would tell them apart.
     """
 
     code: str
@@ -44,6 +45,8 @@ class Finding:
     sections: tuple[str, ...]
     vantage: str
     confidence: Confidence
+    alike: tuple[str, ...] = ()
+    decides: str = ""
 
     @property
     def key(self) -> tuple[str, int | None]:

@@ -2,14 +2,16 @@
 
 A buffer is made available, seen, used, collected: between two of these it waits for one side. Time counts
 only while both sides run, so a frozen pair is never late, and a machine that stood still proves nothing.
+What else has to last before it proves anything is counted here too: a side that is awake, a queue at rest.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
-from dataplane.snapshot import AnyQueue, Snapshot
+from dataplane.records import Side
+from dataplane.snapshot import AnyQueue, PackedQueue, Snapshot
 
 #: ns that one reading proves: where whoever reads was kept from it, so were the two sides perhaps.
 _MOST = 250_000_000
@@ -32,6 +34,23 @@ class Standing:
     waits: int = 0
     since: int = 0
     still: int = 0
+    turns: tuple[int, int] = (0, 0)  #: of driver and device at `since`,
+    read: tuple[int, int] = (0, 0)  #: and the notifications that they had read
+
+
+@dataclass(slots=True)
+class Lasting:
+    """Something that is so, and for how many ns of running it has been."""
+
+    value: object = None
+    still: int = 0
+    seen: int = 0  #: readings in a row
+
+    def see(self, value: object, ran: int) -> None:
+        same = value == self.value
+        self.still = self.still + ran if same else 0
+        self.seen = self.seen + 1 if same else 1
+        self.value = value
 
 
 @dataclass(slots=True)
@@ -39,10 +58,25 @@ class Watched:
     """One queue over time."""
 
     generation: int
-    gates: tuple[Standing, Standing, Standing]
-    turns: tuple[int, int] = (0, 0)  #: of driver and device, when something passed last
+    turned: tuple[int, int]  #: turns of driver and device when it was first looked at
+    gates: tuple[Standing, Standing, Standing] = field(
+        default_factory=lambda: (Standing(), Standing(), Standing())
+    )
+    asleep: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
+    backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
     empty: int = 0  #: ns of running during which no buffer was the device's
     drops: int = 0  #: of the device, when that began
+    dropped: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    refused: tuple[int, int] = (0, 0)  #: drops of both when it was first looked at
+    flags: bool = False  #: a flags word was not 0 in memory at some reading
+    decided: tuple[int, int] = (0, 0)  #: decisions of both sides up to the last reading
+    asked: tuple[int, int] = (0, 0)  #: of the last 64 readings with a new notification, a bit where it was
+    #: not asked for
+    delayed: int = 0  #: calls that were decided and not written yet at a reading
+    withheld: bool = False  #: at the last one
+    before: AnyQueue | None = None  #: at the last reading, where its rows were copied
 
 
 class Gates:
@@ -51,6 +85,9 @@ class Gates:
     def __init__(self) -> None:
         self._queues: dict[int, Watched] = {}
         self._last: Snapshot | None = None
+        self._driver = Lasting()
+        self.ran = 0  #: ns that both sides ran since the reading before
+        self.quiet = False  #: a pair that rests with both sides asleep and no notification on its way
 
     def look(self, snapshot: Snapshot) -> None:
         """Take in the next snapshot, in the order of time."""
@@ -58,34 +95,76 @@ class Gates:
         ran = 0
         if last is not None and last.state == snapshot.state == "running":
             ran = min(max(snapshot.time - last.time, 0), _MOST)
+        self.ran = ran
         for queue in snapshot.queues:
             self._queue(queue, snapshot.time, ran)
+        self._driver.see(tuple(q.driver.turns if q.driver else 0 for q in snapshot.queues), ran)
+        self.quiet = snapshot.state == "frozen" and all(_asleep(q) for q in snapshot.queues if q.enabled)
 
     def of(self, queue: AnyQueue) -> Watched:
         """A queue as it was at the newest snapshot."""
         return self._queues[queue.index]
 
+    @property
+    def driver_away(self) -> int:
+        """ns of running in which the driver came to no queue at all."""
+        return self._driver.still
+
     def _queue(self, queue: AnyQueue, now: int, ran: int) -> None:
+        driver, device = queue.driver, queue.device
+        turns = (driver.turns if driver else 0, device.turns if device else 0)
+        read = (driver.kick.received if driver else 0, device.call.received if device else 0)
         watched = self._queues.get(queue.index)
-        counts = (queue.published, queue.seen, queue.used, queue.collected)
         if watched is None or watched.generation != queue.generation:
-            gates = (Standing(), Standing(), Standing())
-            watched = self._queues[queue.index] = Watched(queue.generation, gates)
+            watched = self._queues[queue.index] = Watched(queue.generation, turns)
+            watched.refused = (driver.drops if driver else 0, device.drops if device else 0)
             ran = 0
-        moved = False
+        counts = (queue.published, queue.seen, queue.used, queue.collected)
         for gate in Gate:
             standing = watched.gates[gate]
-            waits, passed = counts[gate] - counts[gate + 1], counts[gate + 1]
+            waits, passed = max(counts[gate] - counts[gate + 1], 0), counts[gate + 1]
             if not waits or not standing.waits or passed != standing.passed:
                 standing.since, standing.still = now, 0
-                moved = True
+                standing.turns, standing.read = turns, read
             else:
                 standing.still += ran
             standing.waits, standing.passed = waits, passed
-        driver, device = queue.driver, queue.device
-        if moved:
-            watched.turns = (driver.turns if driver else 0, device.turns if device else 0)
         if queue.published != queue.used or not ran:
             watched.empty, watched.drops = 0, device.drops if device else 0
         else:
             watched.empty += ran
+        watched.rest.see(positions(queue), ran)
+        self._sides(watched, queue, ran)
+
+    def _sides(self, watched: Watched, queue: AnyQueue, ran: int) -> None:
+        driver, device = queue.driver, queue.device
+        if driver is None or device is None:
+            return
+        watched.asleep[Side.DRIVER].see(driver.asleep, ran)
+        watched.asleep[Side.DEVICE].see(device.asleep, ran)
+        watched.backlog[Side.DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
+        watched.backlog[Side.DEVICE].see((device.backlog, device.seen, device.used), ran)
+        watched.dropped[Side.DRIVER].see(driver.drops, ran)
+        watched.dropped[Side.DEVICE].see(device.drops, ran)
+        if not isinstance(queue, PackedQueue):
+            watched.flags |= bool(queue.avail_flags or queue.used_flags)
+        withheld = device.call.told > max(device.call.reached, queue.collected)
+        watched.delayed += watched.withheld and not withheld and bool(ran)
+        watched.withheld = withheld
+
+
+def positions(queue: AnyQueue) -> tuple[int, ...]:
+    """Every count and position of both sides, and the indices in memory: equal twice, and nothing moved."""
+    driver, device = queue.driver, queue.device
+    mine = () if driver is None else (driver.added, driver.avail_idx, driver.last_used, driver.free)
+    theirs = () if device is None else (device.unflushed, device.holding, device.last_avail, device.used_idx)
+    if isinstance(queue, PackedQueue):
+        return (*queue.before, *queue.after, *mine, *theirs)
+    return (*queue.before, *queue.after, *mine, *theirs, queue.avail_idx, queue.used_idx)
+
+
+def _asleep(queue: AnyQueue) -> bool:
+    driver, device = queue.driver, queue.device
+    if driver is None or device is None:
+        return False
+    return driver.asleep and device.asleep and not driver.kick.pending and not device.call.pending

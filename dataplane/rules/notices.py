@@ -25,6 +25,7 @@ class Wish:
     due: bool
     words: str
     evidence: tuple[Evidence, ...]
+    raw: int  #: what stands in memory, as `Notify.event` holds it
 
 
 def _ring_event(off_wrap: int, wrap: int, size: int) -> int:
@@ -46,12 +47,10 @@ def kick(queue: AnyQueue, event_idx: bool) -> Wish:
         distance = _behind(
             driver.avail_idx, driver.avail_wrap, device.last_avail, device.avail_wrap, queue.size
         )
-        return _packed(
-            queue, queue.device_flags, queue.device_off_wrap, driver.avail_idx, driver.avail_wrap, distance
-        )
-    old = device.last_avail
+        at, wrap = driver.avail_idx, driver.avail_wrap
+        return _packed(queue, queue.device_flags, queue.device_off_wrap, at, wrap, distance)
     if event_idx:
-        return _split_event("avail_event", queue.avail_event, "avail.idx", queue.avail_idx, old)
+        return _split_event("avail_event", queue.avail_event, "avail.idx", queue.avail_idx, device.last_avail)
     return _split_flags("used.flags", queue.used_flags, layout.USED_F_NO_NOTIFY)
 
 
@@ -61,12 +60,10 @@ def call(queue: AnyQueue, event_idx: bool) -> Wish:
     assert driver is not None and device is not None
     if isinstance(queue, PackedQueue):
         distance = _behind(device.used_idx, device.used_wrap, driver.last_used, driver.used_wrap, queue.size)
-        return _packed(
-            queue, queue.driver_flags, queue.driver_off_wrap, device.used_idx, device.used_wrap, distance
-        )
-    old = driver.last_used
+        at, wrap = device.used_idx, device.used_wrap
+        return _packed(queue, queue.driver_flags, queue.driver_off_wrap, at, wrap, distance)
     if event_idx:
-        return _split_event("used_event", queue.used_event, "used.idx", queue.used_idx, old)
+        return _split_event("used_event", queue.used_event, "used.idx", queue.used_idx, driver.last_used)
     return _split_flags("avail.flags", queue.avail_flags, layout.AVAIL_F_NO_INTERRUPT)
 
 
@@ -80,32 +77,27 @@ def spelled(event: int, queue: AnyQueue) -> str:
     return f"slot {off_wrap & 0x7FFF}, wrap {off_wrap >> 15}"
 
 
-def raw(wish: Wish, queue: AnyQueue) -> int:
-    """What stands in memory now, as `Notify.event` would hold it."""
-    values = [int(one.value) for one in wish.evidence]
-    return values[0] << 16 | values[1] if isinstance(queue, PackedQueue) else values[0]
-
-
 def _split_event(name: str, event: int, index: str, new: int, old: int) -> Wish:
     due = layout.need_event(event, new, old)
     words = f"{name} is {event}: one is due when {index} moves past {event}; it went {old} -> {new}"
-    return Wish("event", due, words, (Evidence(name, event), Evidence(index, new)))
+    return Wish("event", due, words, (Evidence(name, event), Evidence(index, new)), event)
 
 
 def _split_flags(name: str, flags: int, off: int) -> Wish:
     quiet = bool(flags & off)
     words = f"{name} is {flags}: {'none is wanted' if quiet else 'each is wanted'}"
-    return Wish("off" if quiet else "on", not quiet, words, (Evidence(name, flags),))
+    return Wish("off" if quiet else "on", not quiet, words, (Evidence(name, flags),), flags)
 
 
 def _packed(queue: PackedQueue, flags: int, off_wrap: int, at: int, wrap: int, distance: int) -> Wish:
     found = (Evidence("flags", flags), Evidence("off_wrap", off_wrap))
+    raw = flags << 16 | off_wrap
     if flags == layout.EVENT_ENABLE:
-        return Wish("on", True, "flags is 0: each is wanted", found)
+        return Wish("on", True, "flags is 0: each is wanted", found, raw)
     if flags != layout.EVENT_DESC:
-        return Wish("off", False, f"flags is {flags}: none is wanted", found)
+        return Wish("off", False, f"flags is {flags}: none is wanted", found, raw)
     event = _ring_event(off_wrap, wrap, queue.size)
     due = at - distance <= event < at
     named = f"off_wrap names slot {off_wrap & 0x7FFF}, wrap {off_wrap >> 15}"
     words = f"{named}; the ring went on to slot {at}, wrap {wrap}"
-    return Wish("event", due, words, found)
+    return Wish("event", due, words, found, raw)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dataplane import features as f
-from dataplane.records import Role
+from dataplane.records import Role, Side
 from dataplane.rules.finding import Confidence, Evidence, Finding, Level
-from dataplane.rules.gates import Gate, Standing, Watched
-from dataplane.snapshot import AnyQueue, Snapshot
+from dataplane.rules.gates import Gate, Gates, Standing, Watched
+from dataplane.snapshot import AnyQueue, DeviceState, DriverState, PackedQueue, Snapshot, SplitQueue
 
 SECOND = 1_000_000_000
 
@@ -22,16 +22,42 @@ class Patient:
     queue: AnyQueue
     watched: Watched
     stuck: int
+    gates: Gates
+
+    def has(self, bit: int) -> bool:
+        """Whether a feature is negotiated."""
+        return f.has(self.snapshot.identity.accepted, bit)
 
     @property
     def event_idx(self) -> bool:
-        """Whether VIRTIO_F_EVENT_IDX is negotiated."""
-        return f.has(self.snapshot.identity.accepted, f.F_EVENT_IDX)
+        """Whether VIRTIO_F_EVENT_IDX is."""
+        return self.has(f.F_EVENT_IDX)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing of the queue moved for so long that memory and private state can be compared: at
+        speed a snapshot is no instant."""
+        return self.gates.quiet or self.watched.rest.still >= self.stuck // 2
+
+    @property
+    def halves(self) -> tuple[DriverState, DeviceState] | None:
+        """Both sides' own state, where both are ours."""
+        if self.queue.driver is None or self.queue.device is None:
+            return None
+        return self.queue.driver, self.queue.device
 
     def late(self, gate: Gate) -> Standing | None:
-        """The gate, where something has waited there for too long."""
+        """The gate, where something has waited there for too long; at a pair that rests with both sides
+        asleep and nothing on its way, where it would wait for ever."""
         standing = self.watched.gates[gate]
-        return standing if standing.waits and standing.still >= self.stuck else None
+        if not standing.waits:
+            return None
+        return standing if self.gates.quiet or standing.still >= self.stuck else None
+
+    def for_long(self, side: Side, asleep: bool) -> bool:
+        """Whether a side has been asleep, or awake, for all the time that makes it stuck."""
+        lasting = self.watched.asleep[side]
+        return lasting.value is asleep and (self.gates.quiet or lasting.still >= self.stuck)
 
     def finding(
         self,
@@ -43,9 +69,23 @@ class Patient:
         vantage: str = "MS",
         level: Level = Level.FAULT,
         confidence: Confidence = "likely",
+        alike: tuple[str, ...] = (),
+        decides: str = "",
     ) -> Finding:
         """A finding of this queue."""
-        return Finding(code, level, self.queue.index, since, verdict, evidence, sections, vantage, confidence)
+        return Finding(
+            code,
+            level,
+            self.queue.index,
+            since,
+            verdict,
+            evidence,
+            sections,
+            vantage,
+            confidence,
+            alike,
+            decides,
+        )
 
 
 Rule = Callable[[Patient], Iterator[Finding]]
@@ -64,3 +104,13 @@ def for_long(ns: int) -> str:
 def is_receive(queue: AnyQueue) -> bool:
     """Whether buffers wait in this queue for what may never come: that is its work."""
     return queue.role == Role.RECEIVE
+
+
+def split(queue: AnyQueue) -> SplitQueue | None:
+    """The queue, if it is split."""
+    return queue if isinstance(queue, SplitQueue) else None
+
+
+def packed(queue: AnyQueue) -> PackedQueue | None:
+    """The queue, if it is packed."""
+    return queue if isinstance(queue, PackedQueue) else None

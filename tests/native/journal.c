@@ -127,13 +127,17 @@ static void random_breaks(struct look *l, uint64_t *random) {
 }
 
 static void random_fault(struct look *l, uint64_t *random) {
-    struct fault f = {.kind = (uint8_t)(FAULT_DROP_STORE + below(random, 5)), .queue = 0xffff};
-    f.side = f.kind == FAULT_LOSE_KICK ? 0 : f.kind == FAULT_LOSE_CALL ? 1 : (uint8_t)below(random, 2);
-    f.entry = ANY_ENTRY;
-    f.after = below(random, 20);
-    f.count = 1 + below(random, 2);
-    f.value = 1 + below(random, 3);
-    if (f.kind <= FAULT_CORRUPT_STORE) f.area = below(random, AREA_DESC_FLAGS + 1);
+    struct fault f = {.kind = (uint8_t)(FAULT_DROP_STORE + below(random, FAULT_IGNORE_ORDER)),
+                      .side = (uint8_t)below(random, 2),
+                      .queue = (uint16_t)(below(random, 2) ? 0xffff : below(random, l->pair->queues)),
+                      .entry = ANY_ENTRY,
+                      .index = below(random, 4) ? ANY_INDEX : below(random, 64),
+                      .after = below(random, 20),
+                      .count = below(random, 4),
+                      .odds = below(random, 3),
+                      .seed = below(random, 1000),
+                      .value = below(random, 40)};
+    if (f.kind <= FAULT_LAST_STORE) f.area = below(random, AREA_DESC_FLAGS + 1);
     fault_add(l->pair, &f);
 }
 
