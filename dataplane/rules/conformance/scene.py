@@ -97,11 +97,12 @@ class Scene:
         self.status, self.offered = base.status, base.identity.offered
         self.accepted = base.identity.accepted
         made = []
+        untouched = base.state == "stopped" or base.identity.kind == "bare"
         for shape, memory, own in zip(keyframe.shapes, keyframe.memory, keyframe.own, strict=True):
             if shape.index not in self.rings:
                 words = np.frombuffer(own, own_dtype(shape.size))[0]
                 ring = self.rings[shape.index] = _ring(shape, memory, words)
-                ring.fresh = self._resets.get(shape.index) == self.number or not words["device"]["turns"]
+                ring.fresh = self._resets.get(shape.index) == self.number or untouched
                 made.append(ring)
         self._lay_out()
         return tuple(made)
