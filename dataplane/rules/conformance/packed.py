@@ -42,14 +42,22 @@ class PackedRing(Ring):
             for id in np.flatnonzero(ids["outstanding"])
         )
         gone = self._gone(waiting)
+        before = self.avail
+        for position, _, place in reversed(waiting):
+            before = self._before(before, place >> 16 & 0xFFFF)
+            shown = is_available(self.element(before[0]).flags, before[1])
+            if position >= self.seen and not shown:  # written and not shown yet, nor is what follows it
+                self.made, self.avail = min(self.made, position), before
         for position, id, place in waiting:
-            head, count = place & 0xFFFF, place >> 16 & 0xFFFF
-            if position >= self.made:  # written and not shown yet
-                slot = self.avail[0] - count
-                self.avail = (slot + size, self.avail[1] ^ 1) if slot < 0 else (slot, self.avail[1])
-            elif id not in gone:
-                slots = tuple((head + i) % size for i in range(count))
+            if position < self.made and id not in gone:
+                head = place & 0xFFFF
+                slots = tuple((head + i) % size for i in range(place >> 16 & 0xFFFF))
                 self.lend(self._buffer(id, head, slots, position, 0))
+
+    def _before(self, at: tuple[int, int], count: int) -> tuple[int, int]:
+        """So many slots before a slot and wrap counter."""
+        slot = at[0] - count
+        return (slot + self.size, at[1] ^ 1) if slot < 0 else (slot, at[1])
 
     def _gone(self, waiting: list[tuple[int, int, int]]) -> set[int]:
         """Ids that the device has shown as used and the driver has not collected; `back` moves behind them.
@@ -69,6 +77,7 @@ class PackedRing(Ring):
                 break
             gone.add(id)
             self.back = self.on(self.back, slots[id])
+        self.used = self.collected + len(gone)
         return gone
 
     def on(self, at: tuple[int, int], count: int) -> tuple[int, int]:
