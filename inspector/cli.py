@@ -153,6 +153,12 @@ def parser() -> argparse.ArgumentParser:
     watched = add("check", "watch the rings and say what is wrong with them")
     watched.add_argument("--json", action="store_true", help="what was found, as one JSON object")
     watched.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long (5)")
+    watched.add_argument(
+        "--trace",
+        choices=("operations", "stores"),
+        default="operations",
+        help="stores: each is held against the spec as well, row by row (ringscope explain --conformance)",
+    )
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
     recordings.add_record_options(add("record", "write all that happens in the rings to a file"))

@@ -26,6 +26,8 @@ def check(options: argparse.Namespace, source: RingSource) -> int:
     """Watches for `options.seconds`: 0 healthy, 1 something was found."""
     session = Session(source, budget_bytes=1 << 20)
     session.whole = frozenset()
+    if options.trace == "stores":
+        session.doctor.review.share = None  # whoever asks for every store wants each of them judged
     found: dict[tuple[str, int | None], Finding] = {}
     readings = 0
     end = time.monotonic() + options.seconds

@@ -112,7 +112,7 @@ class PackedHeld(Check):
         owner = ring.owners.get(stored.index)
         self._say(stored, owner, words)
         if stored.at >= 8 and owner is not None and stored.index == owner.head:
-            flags = ring.element(stored.index).flags
+            flags = ring.flags(stored.index)
             if not is_available(flags, flags >> 7 & 1) and stored.new != stored.old:
                 self.say("CLEAN-DRV-01", ring.index, stored.index, f"{words}, and is available no more")
 
@@ -125,7 +125,7 @@ class PackedHeld(Check):
             self.say("PACKED-DRV-26", queue, slot, f"{words}: behind its flags")
 
     def _device(self, ring: PackedRing, stored: Stored) -> None:
-        flags = ring.element(stored.index).flags if stored.at < 8 else _old_flags(stored)
+        flags = ring.flags(stored.index) if stored.at < 8 else _old_flags(stored)
         if stored.index in self._returned.get(ring.index, ()):
             words = f"{_row(stored)} is written, which is inside of the list returned last"
             self.say("PACKED-DEV-29", ring.index, stored.index, words)
@@ -152,7 +152,7 @@ def _of_table(buffer: Buffer, stored: Stored) -> bool:
 
 def _old_flags(stored: Stored) -> int:
     flags = stored.field(14, 2, stored.old)
-    return stored.ring.element(stored.index).flags if flags is None else flags
+    return stored.ring.flags(stored.index) if flags is None else flags
 
 
 def _row(stored: Stored) -> str:

@@ -45,7 +45,7 @@ class PackedRing(Ring):
         before = self.avail
         for position, _, place in reversed(waiting):
             before = self._before(before, place >> 16 & 0xFFFF)
-            shown = is_available(self.element(before[0]).flags, before[1])
+            shown = is_available(self.flags(before[0]), before[1])
             if position >= self.seen and not shown:  # written and not shown yet, nor is what follows it
                 self.made, self.avail = min(self.made, position), before
         for position, id, place in waiting:
@@ -71,7 +71,7 @@ class PackedRing(Ring):
                 self.back = self.on(self.back, slots[id])
             return set(found)
         gone: set[int] = set()
-        while is_used(self.element(self.back[0]).flags, self.back[1]):
+        while is_used(self.flags(self.back[0]), self.back[1]):
             id = self.element(self.back[0]).next
             if id in gone or id not in slots:
                 break
@@ -118,7 +118,7 @@ class PackedRing(Ring):
 
     def _available(self, number: int) -> Iterator[Buffer]:
         room = self.free()
-        while room and is_available(self.element(self.avail[0]).flags, self.avail[1]):
+        while room and is_available(self.flags(self.avail[0]), self.avail[1]):
             buffer = self._list(number, room)
             yield buffer
             self.made += 1
@@ -163,9 +163,9 @@ class PackedRing(Ring):
     def _used(self, number: int) -> Iterator[Use]:
         while self.outstanding:
             slot, wrap = self.back
-            element = self.element(slot)
-            if not is_used(element.flags, wrap):
+            if not is_used(self.flags(slot), wrap):
                 return
+            element = self.element(slot)
             buffers = self._returned(element.next)
             writes = bool(element.flags & DESC_F_WRITE)
             yield Use(self, slot, element.next, element.length, buffers, number, writes)

@@ -93,7 +93,7 @@ class Laps(Check):
             return
         if stored.at + stored.width < 16:
             return  # not the flags
-        slot, flags = stored.index, ring.element(stored.index).flags
+        slot, flags = stored.index, ring.flags(stored.index)
         alike = flags >> 7 & 1 == flags >> 15
         driver = stored.side == Side.DRIVER
         if driver == alike:

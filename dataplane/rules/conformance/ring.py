@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from struct import Struct
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,10 @@ Why = Literal["", "range", "loop", "late", "room", "long", "unknown", "ragged"]
 _TABLE_MOST = 1 << 15  #: entries of an indirect table that are looked at
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+_DESC = Struct("<QIHH")
+
+
+class Element(NamedTuple):
     """One descriptor of a buffer: in slot `at` of the ring, or entry `at` of an indirect table."""
 
     at: int
@@ -146,14 +149,16 @@ class Ring:
         """The descriptor in a slot, as it stands."""
         return self._element(self.memory["desc"], slot, False)
 
+    def flags(self, slot: int) -> int:
+        """Those of the descriptor in a slot."""
+        at = 16 * slot + (14 if self.shape.packed else 12)
+        return int.from_bytes(self.memory["desc"][at : at + 2], "little")
+
     def _element(self, data: bytes | bytearray, at: int, table: bool) -> Element:
-        row = 16 * at
-        address = int.from_bytes(data[row : row + 8], "little")
-        length = int.from_bytes(data[row + 8 : row + 12], "little")
-        first = int.from_bytes(data[row + 12 : row + 14], "little")
-        second = int.from_bytes(data[row + 14 : row + 16], "little")
-        flags, following = (second, first) if self.shape.packed else (first, second)
-        return Element(at, address, length, flags, following, table)
+        address, length, first, second = _DESC.unpack_from(data, 16 * at)
+        if self.shape.packed:
+            return Element(at, address, length, second, first, table)
+        return Element(at, address, length, first, second, table)
 
     def table(self, address: int, length: int) -> bytes | None:
         """An indirect table; None where it does not stand in the memory that the journal tells of."""

@@ -19,9 +19,10 @@ class SplitRing(Ring):
         self.shown, self.returned = self.value("driver", 2, 2), self.value("device", 2, 2)
         self.counts(own)
         # a side counts before it stores: what memory does not show yet has not happened
-        start = shape.start_index
-        self.made -= start + self.made - self.shown & 0xFFFF
-        self.used -= start + self.used - self.returned & 0xFFFF
+        unseen = shape.start_index + self.made - self.shown & 0xFFFF
+        unshown = shape.start_index + self.used - self.returned & 0xFFFF
+        self.made -= unseen if unseen <= shape.size else 0
+        self.used -= unshown if unshown <= shape.size else 0
         self._begin(own)
 
     def _begin(self, own: np.void) -> None:
