@@ -159,6 +159,9 @@ def parser() -> argparse.ArgumentParser:
         default="operations",
         help="stores: each is held against the spec as well, row by row (ringscope explain --conformance)",
     )
+    instead = watched.add_mutually_exclusive_group()
+    instead.add_argument("--scenario", metavar="FILE", help="play this, and watch it for as long afterwards")
+    instead.add_argument("--recording", metavar="FILE", help="look through this instead of at a pair")
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
     recordings.add_record_options(add("record", "write all that happens in the rings to a file"))

@@ -86,7 +86,7 @@ class Session:
     def pull(self) -> Tick:
         """Read the source once. Whatever the source raises passes through."""
         with self._lock:
-            snapshot = self.source.snapshot(self.whole)
+            snapshot = self.source.snapshot(self._rows_wanted())
             lost = self.keeping.lost
             added = self.keeping.take()
             events = self.source.events(self._events)  # after the frames: what became of them is there too
@@ -117,6 +117,10 @@ class Session:
             if (said := watch(self, tick)) is not None:
                 self.told.append(said)
         return tick
+
+    def _rows_wanted(self) -> frozenset[int] | None:
+        """The queues whose rows are looked at, and those where the doctor needs them."""
+        return None if self.whole is None else self.whole | self.doctor.wants
 
     def _measured(self, snapshot: Snapshot) -> Mapping[int, Meter]:
         """Rates by what was read so far; of a recording, whose clock rests, by what it holds."""

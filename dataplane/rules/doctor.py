@@ -34,7 +34,14 @@ from dataplane.source import Events
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
 
 #: From cause to consequence.
-RULES: tuple[Rule, ...] = (*indices.RULES, *rows.RULES, *given_up.RULES, *waiting.RULES)
+RULES: tuple[Rule, ...] = (
+    rows.not_here,
+    *indices.RULES,
+    *rows.RULES,
+    *indices.BEHIND_ROWS,
+    *given_up.RULES,
+    *waiting.RULES,
+)
 
 
 class Doctor:
@@ -87,7 +94,9 @@ class Doctor:
             watched = self._gates.of(queue)
             patient = Patient(snapshot, queue, watched, self._stuck, self._gates)
             manners.count_unwanted(watched, queue, patient.event_idx)
-            watched.skew.see(indices.skew(queue), patient.gates.ran)
+            ahead = indices.skew(queue)
+            if ahead is not None:
+                watched.skew.see(ahead, patient.gates.ran)
             for finding in self._story(patient):
                 if silent is None or finding.code != "DEVICE_BROKEN":
                     yield finding

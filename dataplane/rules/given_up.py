@@ -1,4 +1,4 @@
-"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue without buffers."""
+"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue that is empty."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def given_up(patient: Patient) -> Iterator[Finding]:
     """What a side refused to go on with: it names the code, and the other side did it."""
     queue = patient.queue
     for side, state in (("device", queue.device), ("driver", queue.driver)):
-        if state is None or not state.broken or not (patient.at_rest or patient.snapshot.state != "running"):
+        if state is None or not state.broken or not patient.settled:
             continue  # what stands in memory then may say more
         reason = Reason(state.broken)
         other = "driver" if side == "device" else "device"
@@ -82,8 +82,10 @@ def dropped(patient: Patient) -> Iterator[Finding]:
         lately = patient.watched.dropped[side]
         count = state.drops - patient.watched.refused[side]
         known = _DROPPED.get((side, state.last_drop))
-        if not count or known is None or lately.still > 2 * SECOND:
+        if not count or known is None or lately.still > 2 * SECOND + patient.stuck:
             continue
+        if patient.watched.dropping[side].still < patient.stuck:
+            continue  # what else is wrong shows by then
         code, why, sections = known
         yield patient.finding(
             code,
@@ -100,7 +102,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     """A receive queue without a buffer while frames come: nobody refills it."""
     queue = patient.queue
     device = queue.device
-    if not is_receive(queue) or device is None or patient.watched.empty < patient.stuck:
+    empty = patient.watched.empty.still
+    if not is_receive(queue) or device is None or queue.published != queue.used or empty < patient.stuck:
         return
     if queue.used != queue.collected:
         return  # it cannot refill what it has not collected
@@ -110,8 +113,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     frames = f"{several(dropped, 'frame')} dropped" if dropped else "a frame waits"
     yield patient.finding(
         "RX_STARVED",
-        patient.snapshot.time - patient.watched.empty,
-        f"no receive buffer for {for_long(patient.watched.empty)}: {frames}",
+        patient.snapshot.time - empty,
+        f"no receive buffer for {for_long(empty)}: {frames}",
         Evidence("published", queue.published),
         Evidence("used", queue.used),
         Evidence("drops", dropped),

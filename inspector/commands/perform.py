@@ -72,6 +72,10 @@ def _with_a_pair(options: argparse.Namespace) -> int:
             return record(options, pair, pair.start)
     if options.command == "run":
         return _run(options)
+    if options.command == "check" and (options.scenario or options.recording):
+        from inspector.commands.checking import check_file
+
+        return check_file(options)
     if options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
     elif options.command == "check":
