@@ -112,7 +112,8 @@ class Audit:
         self._anchor = None
         if self.scene.number > keyframe.number:
             return
-        self._whole = keyframe.base.logs.trace_level == "stores"
+        base = keyframe.base
+        self._whole = base.logs.trace_level == "stores" or base.state == "frozen"
         for ring in self.scene.begin(keyframe):
             for began in self._began:
                 began(ring)
