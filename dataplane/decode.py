@@ -61,7 +61,18 @@ _DRIVER = (
     "added",
     "backlog",
 )
-_DEVICE = (*_COMMON, "seen", "used", "last_avail", "used_idx", "holding", "unflushed", "size", "avail_read")
+_DEVICE = (
+    *_COMMON,
+    "seen",
+    "used",
+    "last_avail",
+    "used_idx",
+    "holding",
+    "unflushed",
+    "size",
+    "avail_read",
+    "backlog",
+)
 
 
 def _driver(v: dict[str, int], pending: int) -> DriverState:

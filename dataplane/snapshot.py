@@ -97,6 +97,7 @@ class DeviceState:
     turns: int
     size: int = 0  #: at which it goes round; 0: not known
     avail_read: int = 0  #: split: avail.idx as it last read it
+    backlog: int = 0  #: 1: a frame for this queue is due and waits for buffers
     last_drop: Reason = Reason.NONE
 
 

@@ -165,7 +165,7 @@ _ALL = (
         **_RX,
     ),
     # the device
-    _one("stop_early", "DEVICE_STOPS_EARLY"),
+    _one("stop_early", "DEVICE_STOPS_EARLY KICK_MISSING"),
     _both(
         "dead_device",
         "DEVICE_NOT_CONSUMING",
@@ -178,6 +178,7 @@ _ALL = (
         "FULL_RING_SEEN_AS_EMPTY",
         Part("blind", _V, value=2),
         means="the device takes a full ring for an empty one",
+        path="direct",
     ),
     _both(
         "livelock",
@@ -222,11 +223,18 @@ _ALL = (
     _one("no_collect", "DRIVER_NOT_REAPING", **_RX),
     _one("no_submit", "DRIVER_NOT_SUBMITTING"),
     _one("spin", "DRIVER_SPINS", **_RX),
-    _one("read_unused", "DRIVER_READS_UNUSED"),
+    Switch(
+        "read_unused",
+        PRIMITIVES["read_unused"].means,
+        _D,
+        ("DRIVER_READS_UNUSED", "USED_ID_INVALID"),
+        (Part("read_unused", _D),),
+        (Part("read_unused", _D), Part("hold", _V)),
+    ),
     _one("lose_free", "FREE_COUNT_WRONG"),
     _one("reuse_id", "ID_REUSED_WHILE_OUTSTANDING", **_RX),
     _one("ignore_order", "IN_ORDER_BATCH_NOT_UNDERSTOOD", needs="+in_order"),
-    _both("driver_breaks", "", Part("break", _D, value=0), means="the driver gives up"),
+    _both("driver_breaks", "DRIVER_NOT_REAPING", Part("break", _D, value=0), means="the driver gives up"),
     # indices and layout
     _of(
         "index_jump",
@@ -258,10 +266,16 @@ _ALL = (
     ),
     _of(
         "stale_entry",
-        "the index is shown before what it shows: no barrier",
-        "STALE_DESCRIPTOR DESC_OVERRUN ID_REUSED_WHILE_OUTSTANDING USED_ID_INVALID",
+        "avail.idx is shown before the entry: no barrier",
+        "STALE_DESCRIPTOR DRIVER_READS_UNUSED ID_REUSED_WHILE_OUTSTANDING USED_ID_INVALID",
         Part("delay_store", _D, "avail_ring", value=20),
+        None,
+    ),
+    _both(
+        "stale_desc",
+        "",
         Part("delay_store", _D, "desc.addr", value=20),
+        means="a buffer is shown before its address: no barrier; the wrong data goes out",
     ),
     _of(
         "wrong_wrap",
@@ -281,7 +295,7 @@ _ALL = (
         Part("corrupt_store", _D, "desc.addr", value=1 << 62),
         means="a descriptor points outside memory",
     ),
-    _one("forget_event_idx", "FEATURE_MISMATCH", side=_V, layouts="split"),
+    _one("forget_event_idx", "FEATURE_MISMATCH KICK_SUPPRESSED_EVENT", side=_V, layouts="split"),
 )
 
 #: By name.

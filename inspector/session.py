@@ -95,6 +95,7 @@ class Session:
             if not self.lent:
                 self.history.append(events.rows, events.lost)
                 self._anchor(snapshot)
+                self.doctor.heed(snapshot, events, self.source.keyframe)
             self.keeping.settle(snapshot, time.monotonic())
             before = self.tick
             self._pulled += 1

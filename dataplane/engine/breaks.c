@@ -314,19 +314,19 @@ void breaks_frame(struct side *device, const uint8_t *data, uint32_t length) {
 struct looking {
     struct door *door;
     enum event_kind kind;
-    uint64_t number, known; /* a bit a word */
+    uint64_t number, known[2]; /* a bit a word */
     uint64_t words[sizeof(struct own) / 8];
 };
-_Static_assert(sizeof(struct own) / 8 <= 64, "looking.known");
+_Static_assert(sizeof(struct own) / 8 <= 128, "looking.known");
 
 static uint64_t word_of(struct looking *l, uint16_t word) {
-    if (!(l->known >> word & 1)) {
+    if (!(l->known[word / 64] >> word % 64 & 1)) {
         struct pair *pair = l->door->owner;
         struct vq *q = &pair->queue[l->door->queue];
         const size_t driver = sizeof(struct driver_state) / 8;
         l->words[word] = word < driver ? snapshot_driver_word(pair, q, word)
                                        : snapshot_device_word(pair, q, word - driver);
-        l->known |= 1ull << word;
+        l->known[word / 64] |= 1ull << word % 64;
     }
     return l->words[word];
 }
@@ -392,7 +392,7 @@ bool breaks_event(struct door *door, enum event_kind kind, uint64_t number, uint
     l.door = door;
     l.kind = kind;
     l.number = number;
-    l.known = 0;
+    l.known[0] = l.known[1] = 0;
     bool stop = false;
     bool counted = kind == EV_ADD || kind == EV_NEXT || kind == EV_COMPLETE;
     uint64_t from = counted ? place : old, to = counted ? place + count : new;

@@ -238,7 +238,8 @@ void fault_overwrite(struct vq *q) {
     struct driver_half *drv = &q->drv;
     uint64_t value;
     if (drv->published == drv->collected || !fault_meets(drv->door, FAULT_OVERWRITE, &value)) return;
-    uint16_t head = (uint16_t)drv->place[drv->collect_at];
+    uint64_t newest = (drv->collect_at + drv->published - drv->collected - 1) % q->size;
+    uint16_t head = (uint16_t)drv->place[newest];
     uint64_t *word = q->desc + 2 * head + 1;
     release64(drv->door, word, observe64(word) ^ (value & 0xffffffff)); /* its length */
 }

@@ -310,10 +310,19 @@ static uint32_t receive_frames(struct side *device, struct vq *q, struct hand *h
     return moved;
 }
 
+/* Whether a frame for this queue waits for buffers. A flood has one always. */
+static void note_backlog(const struct side *device, struct vq *q, uint32_t placed) {
+    const struct port *port = &device->port;
+    bool waits = port->kind == PORT_FLOOD ? placed == 0 && !port->muted && !port->per_second
+                                          : port->has_current && port->current.pair == q->index / 2;
+    if (count_peek(&q->dev.backlog) != waits) count_put(&q->dev.backlog, waits);
+}
+
 /* What was taken and not filled stays in hand until the next turn. */
 uint32_t net_receive(struct side *device, struct vq *q) {
     bool flood = device->port.kind == PORT_FLOOD;
     uint32_t moved = flood ? receive_flood(device, q, q->dev.hand) : receive_frames(device, q, q->dev.hand);
+    note_backlog(device, q, moved);
     settle(q, q->dev.hand);
     if (q->dev.completed != q->dev.used) show(q);
     return moved;

@@ -90,6 +90,7 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     count_put(&dev->holding, 0);
     drv->kick.answer = dev->call.answer = 0;
     count_put(&drv->backlog, 0);
+    count_put(&dev->backlog, 0);
     count_put(&drv->kick.told, 0);
     count_put(&dev->call.told, 0);
     count_put(&drv->kick.reached, 0);

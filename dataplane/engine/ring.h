@@ -176,6 +176,7 @@ struct device_half {
     uint32_t kept_count;
     uint64_t last_drop; /* reason */
     uint64_t size;      /* at which this side goes round: that of the queue */
+    uint64_t backlog;   /* a frame for this queue waits for buffers */
 };
 
 struct vq;

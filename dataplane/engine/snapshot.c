@@ -87,6 +87,7 @@ size_t snapshot_room(const struct vq *q, bool whole) {
     WORD(holding, count_peek(&d->holding))                                                                   \
     WORD(size, count_peek(&d->size))                                                                         \
     WORD(avail_read, peek16(&d->avail_cached))                                                               \
+    WORD(backlog, count_peek(&d->backlog))                                                                   \
     SIDE_WORDS(WORD)
 
 /* Who loads several counts may be kept from it between two of them for a whole lap and more. A count lies at

@@ -35,7 +35,8 @@ struct driver_state { /* records.DRIVER_STATE */
     struct side_state side;
 };
 struct device_state { /* records.DEVICE_STATE */
-    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed, size, avail_read;
+    uint64_t seen, used, last_avail, used_idx, avail_wrap, used_wrap, holding, unflushed, size, avail_read,
+        backlog;
     struct side_state side;
 };
 struct queue_header { /* records.QUEUE_HEADER */

@@ -7,22 +7,34 @@
 
 It reads snapshots and nothing else: no UI, no engine, and nothing of what is looked at changes. Snapshots
 come in the order of time, at least four a second; a queue that has not moved for `stuck` seconds is stuck.
+`wants` names the queues of which the next snapshot should have the rows: something is wrong there, and only
+they say what.
+
+One queue, one story: rules run from cause to consequence. What contradicts itself in memory or in the sides'
+own counts (`indices`, `rows`) explains why a side gave up (`given_up`), and that explains what waits
+(`waiting`); of each queue only the first fault in this order is reported, and what merely costs something
+(`manners`) besides.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from dataplane import features as f
-from dataplane.rules import given_up, waiting
-from dataplane.rules.finding import Finding
+from dataplane.keyframe import Keyframe
+from dataplane.rules import given_up, indices, manners, rows, waiting
+from dataplane.rules.conformance.review import Review
+from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gates
 from dataplane.rules.patient import SECOND, Patient, Rule
-from dataplane.snapshot import Snapshot
+from dataplane.snapshot import AnyQueue, Snapshot
+from dataplane.source import Events
 
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
 
-RULES: tuple[Rule, ...] = (*given_up.RULES, *waiting.RULES)
+#: From cause to consequence.
+RULES: tuple[Rule, ...] = (*indices.RULES, *rows.RULES, *given_up.RULES, *waiting.RULES)
 
 
 class Doctor:
@@ -31,8 +43,13 @@ class Doctor:
     def __init__(self, stuck: float = STUCK) -> None:
         self._stuck = int(stuck * SECOND)
         self._gates = Gates()
+        self._last: Snapshot | None = None
+        self._silent = False
         self.findings: tuple[Finding, ...] = ()  #: of the newest snapshot, the gravest first
         self.past: list[Finding] = []  #: those that are gone, the newest last
+        self.wants: frozenset[int] = frozenset()  #: queues whose rows the next snapshot should have
+        self.review = Review()
+        self._broken: tuple[Finding, ...] = ()  # rows of the spec that were not kept
 
     def look(self, snapshot: Snapshot) -> tuple[Finding, ...]:
         """The findings of this snapshot, the gravest first; of one that stays `since` stays."""
@@ -41,20 +58,91 @@ class Doctor:
             return self.findings
         known = {finding.key: finding for finding in self.findings}
         found: dict[tuple[str, int | None], Finding] = {}
+        wants: set[int] = set()
         if snapshot.status & f.STATUS_DRIVER_OK:
-            for queue in snapshot.queues:
-                if not queue.enabled:
-                    continue
-                patient = Patient(snapshot, queue, self._gates.of(queue), self._stuck)
-                for rule in RULES:
-                    for finding in rule(patient):
-                        before = known.get(finding.key)
-                        since = before.since if before is not None else finding.since
-                        found.setdefault(finding.key, replace(finding, since=since))
+            for finding in self._all(snapshot, wants):
+                before = known.get(finding.key)
+                since = before.since if before is not None else finding.since
+                found.setdefault(finding.key, replace(finding, since=since))
+            for finding in self._broken:
+                found.setdefault(finding.key, finding)
+        self._last, self.wants = snapshot, frozenset(wants)
         self.past.extend(one for key, one in known.items() if key not in found)
         del self.past[:-_KEPT]
         self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
         return self.findings
+
+    def heed(
+        self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]
+    ) -> None:
+        """What happened up to the next snapshot: each store is held against the rows of the spec, as far as
+        the review's share of time goes; what was not kept is among the findings of that snapshot."""
+        self._broken = self.review.look(snapshot, events, keyframe)
+
+    def _all(self, snapshot: Snapshot, wants: set[int]) -> Iterator[Finding]:
+        silent = self._silent_reset(snapshot)
+        if silent is not None:
+            yield silent
+        for queue in snapshot.queues:
+            if not queue.enabled:
+                continue
+            watched = self._gates.of(queue)
+            patient = Patient(snapshot, queue, watched, self._stuck, self._gates)
+            manners.count_unwanted(watched, queue, patient.event_idx)
+            watched.skew.see(indices.skew(queue), patient.gates.ran)
+            for finding in self._story(patient):
+                if silent is None or finding.code != "DEVICE_BROKEN":
+                    yield finding
+            for rule in manners.RULES:
+                yield from rule(patient)
+            if needs_rows(patient):
+                wants.add(queue.index)
+            watched.before = queue if len(queue.desc) else None
+
+    def _story(self, patient: Patient) -> Iterator[Finding]:
+        for rule in RULES:
+            for finding in rule(patient):
+                yield finding
+                if finding.level == Level.FAULT:
+                    return
+
+    def _silent_reset(self, snapshot: Snapshot) -> Finding | None:
+        """DEVICE_NEEDS_RESET without a configuration change notification (2.1.2)."""
+        last = self._last
+        if not snapshot.status & f.STATUS_NEEDS_RESET:
+            self._silent = False
+            return None
+        if last is None or not last.status & f.STATUS_NEEDS_RESET:
+            known = last.config_generation if last is not None else 0
+            self._silent = snapshot.config_generation == known
+        elif snapshot.config_generation != last.config_generation:
+            self._silent = False
+        if not self._silent:
+            return None
+        return Finding(
+            "NEEDS_RESET_SILENT",
+            Level.FAULT,
+            None,
+            snapshot.time,
+            "the device set DEVICE_NEEDS_RESET, and sent no configuration change notification",
+            (Evidence("status", snapshot.status), Evidence("config_generation", snapshot.config_generation)),
+            ("2.1.2",),
+            "X",
+            "certain",
+        )
+
+
+def needs_rows(patient: Patient) -> bool:
+    """Whether something about this queue would be clearer with its rows."""
+    queue: AnyQueue = patient.queue
+    if patient.halves is None:
+        return False
+    driver, device = patient.halves
+    if driver.broken or device.broken:
+        return True
+    return any(gate.waits and gate.still >= patient.stuck // 4 for gate in patient.watched.gates) and bool(
+        queue.enabled
+    )
 
 
 _KEPT = 256  #: findings that are gone

@@ -44,9 +44,12 @@ class Lasting:
 
     value: object = None
     still: int = 0
+    seen: int = 0  #: readings in a row
 
     def see(self, value: object, ran: int) -> None:
-        self.still = self.still + ran if value == self.value else 0
+        same = value == self.value
+        self.still = self.still + ran if same else 0
+        self.seen = self.seen + 1 if same else 1
         self.value = value
 
 
@@ -61,14 +64,16 @@ class Watched:
     )
     asleep: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
-    backlog: Lasting = field(default_factory=Lasting)
+    backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
     empty: int = 0  #: ns of running during which no buffer was the device's
     drops: int = 0  #: of the device, when that began
     dropped: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     refused: tuple[int, int] = (0, 0)  #: drops of both when it was first looked at
     flags: bool = False  #: a flags word was not 0 in memory at some reading
-    unwanted: tuple[int, int] = (0, 0)  #: readings in a row with a notification that was not wanted
-    sent: tuple[int, int] = (0, 0)  #: kicks and calls at the last reading
+    decided: tuple[int, int] = (0, 0)  #: decisions of both sides up to the last reading
+    asked: tuple[int, int] = (0, 0)  #: of the last 64 readings with a new notification, a bit where it was
+    #: not asked for
     delayed: int = 0  #: calls that were decided and not written yet at a reading
     withheld: bool = False  #: at the last one
     before: AnyQueue | None = None  #: at the last reading, where its rows were copied
@@ -81,6 +86,7 @@ class Gates:
         self._queues: dict[int, Watched] = {}
         self._last: Snapshot | None = None
         self._driver = Lasting()
+        self.ran = 0  #: ns that both sides ran since the reading before
         self.quiet = False  #: a pair that rests with both sides asleep and no notification on its way
 
     def look(self, snapshot: Snapshot) -> None:
@@ -89,6 +95,7 @@ class Gates:
         ran = 0
         if last is not None and last.state == snapshot.state == "running":
             ran = min(max(snapshot.time - last.time, 0), _MOST)
+        self.ran = ran
         for queue in snapshot.queues:
             self._queue(queue, snapshot.time, ran)
         self._driver.see(tuple(q.driver.turns if q.driver else 0 for q in snapshot.queues), ran)
@@ -135,7 +142,8 @@ class Gates:
             return
         watched.asleep[Side.DRIVER].see(driver.asleep, ran)
         watched.asleep[Side.DEVICE].see(device.asleep, ran)
-        watched.backlog.see((driver.backlog, driver.published, queue.collected), ran)
+        watched.backlog[Side.DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
+        watched.backlog[Side.DEVICE].see((device.backlog, device.seen, device.used), ran)
         watched.dropped[Side.DRIVER].see(driver.drops, ran)
         watched.dropped[Side.DEVICE].see(device.drops, ran)
         if not isinstance(queue, PackedQueue):

@@ -1,13 +1,14 @@
-"""A side that gave a queue up, by the reason that it says; and a receive queue that nobody fills."""
+"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue without buffers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
-from dataplane.records import Reason
+from dataplane.records import Reason, Side
 from dataplane.rules.finding import Evidence, Finding
-from dataplane.rules.patient import Patient, Rule, for_long, is_receive, several
+from dataplane.rules.patient import SECOND, Patient, Rule, for_long, is_receive, several
+from dataplane.snapshot import DeviceState, DriverState
 
 #: The code of what the other side did, and where the spec forbids it.
 _BLAMED: Mapping[Reason, tuple[str, tuple[str, ...]]] = MappingProxyType(
@@ -35,20 +36,63 @@ def given_up(patient: Patient) -> Iterator[Finding]:
     """What a side refused to go on with: it names the code, and the other side did it."""
     queue = patient.queue
     for side, state in (("device", queue.device), ("driver", queue.driver)):
-        if state is None or not state.broken:
-            continue
+        if state is None or not state.broken or not (patient.at_rest or patient.snapshot.state != "running"):
+            continue  # what stands in memory then may say more
         reason = Reason(state.broken)
-        code, sections = _BLAMED.get(reason, ("DEVICE_BROKEN", ("2.1.2",)))
         other = "driver" if side == "device" else "device"
-        since = min(gate.since for gate in patient.watched.gates)
+        code, sections = _BLAMED.get(reason, ("DEVICE_BROKEN", ("2.1.2",)))
+        why = f"{reason.name}, which the {other} did"
+        if reason not in _BLAMED:
+            code = "DEVICE_BROKEN" if side == "device" else "DRIVER_NOT_REAPING"
+            why = f"{reason.name}, and the ring shows no cause"
         yield patient.finding(
             code,
-            since,
-            f"the {side} gave this queue up: {reason.name}, which the {other} did",
+            min(gate.since for gate in patient.watched.gates),
+            f"the {side} gave this queue up: {why}",
             Evidence("reason", reason.name),
             sections=sections,
             vantage="S",
             confidence="certain",
+        )
+
+
+#: What a frame was dropped for says of the other side: the code, and in words.
+_DROPPED: Mapping[tuple[Side, Reason], tuple[str, str, tuple[str, ...]]] = MappingProxyType(
+    {
+        (Side.DRIVER, Reason.NUM_BUFFERS): (
+            "NUM_BUFFERS_BAD",
+            "num_buffers is not the number of used buffers of the frame",
+            ("5.1.6.4",),
+        ),
+        (Side.DEVICE, Reason.TOO_SHORT): (
+            "CHAIN_CUT",
+            "the chain ends before the frame: NEXT is missing, or was not followed",
+            ("2.7.5", "5.1.6.2"),
+        ),
+    }
+)
+
+
+def dropped(patient: Patient) -> Iterator[Finding]:
+    """Frames are dropped for a reason that only the other side can have given."""
+    if patient.halves is None:
+        return
+    halves: tuple[DriverState | DeviceState, ...] = patient.halves
+    for side, state in zip((Side.DRIVER, Side.DEVICE), halves, strict=True):
+        lately = patient.watched.dropped[side]
+        count = state.drops - patient.watched.refused[side]
+        known = _DROPPED.get((side, state.last_drop))
+        if not count or known is None or lately.still > 2 * SECOND:
+            continue
+        code, why, sections = known
+        yield patient.finding(
+            code,
+            patient.snapshot.time,
+            f"the {side.name.lower()} dropped {several(count, 'frame')}: {why}",
+            Evidence("drops", count),
+            Evidence("reason", state.last_drop.name),
+            sections=sections,
+            vantage="HS",
         )
 
 
@@ -58,20 +102,24 @@ def starved(patient: Patient) -> Iterator[Finding]:
     device = queue.device
     if not is_receive(queue) or device is None or patient.watched.empty < patient.stuck:
         return
+    if queue.used != queue.collected:
+        return  # it cannot refill what it has not collected
     dropped = device.drops - patient.watched.drops
-    if not dropped:
+    if not dropped and not device.backlog:
         return
+    frames = f"{several(dropped, 'frame')} dropped" if dropped else "a frame waits"
     yield patient.finding(
         "RX_STARVED",
         patient.snapshot.time - patient.watched.empty,
-        f"no receive buffer for {for_long(patient.watched.empty)}: {several(dropped, 'frame')} dropped",
+        f"no receive buffer for {for_long(patient.watched.empty)}: {frames}",
         Evidence("published", queue.published),
         Evidence("used", queue.used),
         Evidence("drops", dropped),
+        Evidence("a frame waits", device.backlog),
         sections=("5.1.6.3", "5.1.6.3.1"),
         vantage="MHS",
         confidence="certain",
     )
 
 
-RULES: tuple[Rule, ...] = (given_up, starved)
+RULES: tuple[Rule, ...] = (given_up, dropped, starved)

@@ -1,101 +1,45 @@
 """What waits for too long at a gate, and on whom: the three questions that a stuck queue raises.
 
 Did the device see it? Did it finish? Did the driver see that? A side that sleeps was not told, or told and
-deaf; one that is awake does not want to.
+deaf (`untold`); one that is awake does not want to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataplane import layout
-from dataplane.rules import notices
+from dataplane.records import Role, Side
+from dataplane.rules import untold
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate, Standing
 from dataplane.rules.patient import Patient, Rule, for_long, is_receive, several
-from dataplane.snapshot import AnyQueue, DeviceState, Notify, SplitQueue
-
-_KICK = ("2.7.10", "2.7.13.4", "2.8.10")
-_CALL = ("2.7.7", "2.8.10")
+from dataplane.snapshot import DeviceState, DriverState
 
 
 def unseen(patient: Patient) -> Iterator[Finding]:
     """Available for too long and not seen: was the device told, and does it look?"""
     queue, gate = patient.queue, patient.late(Gate.SEEN)
-    driver, device = queue.driver, queue.device
-    if gate is None or is_receive(queue) or driver is None or device is None or device.broken:
+    if gate is None or is_receive(queue) or patient.halves is None:
         return
-    if not _shown(queue, device):
+    driver, device = patient.halves
+    if device.broken:
         return
     waits = f"{several(gate.waits)} available for {for_long(gate.still)} and not seen"
-    if not device.asleep:
+    if patient.for_long(Side.DEVICE, asleep=True):
+        yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
+    elif patient.for_long(Side.DEVICE, asleep=False):
         yield _awake(patient, gate, device, waits)
-        return
-    wish = notices.kick(queue, patient.event_idx)
-    kick = driver.kick
-    told = (*wish.evidence, *_decision("kick", kick, queue))
-    if kick.pending or kick.lost:
-        yield patient.finding(
-            "KICK_DISCARDED",
-            gate.since,
-            f"{waits}: {several(kick.pending or kick.lost, 'kick')} sent, and the device sleeps"
-            " as if none had come",
-            *told,
-            sections=_KICK,
-            vantage="MKS",
-        )
-    elif wish.due and kick.answer == "sent" and kick.new == driver.avail_idx:
-        yield patient.finding(
-            "KICK_DISCARDED",
-            gate.since,
-            f"{waits}: a kick was sent and read, and the device went back to sleep without looking",
-            *told,
-            sections=_KICK,
-            vantage="MKS",
-        )
-    elif wish.due:
-        yield patient.finding(
-            "KICK_MISSING",
-            gate.since,
-            f"{waits}: the device was not told, though {wish.words}; {_decided('driver', kick, queue)}",
-            *told,
-            sections=_KICK,
-            vantage="MKS",
-        )
-    else:
-        code = "KICK_SUPPRESSED_EVENT" if wish.mode == "event" else "KICK_SUPPRESSED_FLAG"
-        yield patient.finding(
-            code,
-            gate.since,
-            f"{waits}: the device sleeps and wants no kick: {wish.words}",
-            *told,
-            sections=_KICK,
-            vantage="MKS",
-        )
-
-
-def _shown(queue: AnyQueue, device: DeviceState) -> bool:
-    """Whether memory shows the device that there is something; True where its rows were not copied."""
-    if isinstance(queue, SplitQueue):
-        return bool(queue.avail_idx != device.last_avail)
-    if not len(queue.desc):
-        return True
-    flags = int(queue.desc[device.last_avail]["flags"])
-    return (
-        bool(flags & layout.PACKED_F_AVAIL) == bool(device.avail_wrap) != bool(flags & layout.PACKED_F_USED)
-    )
 
 
 def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) -> Finding:
-    turns = device.turns - patient.watched.turns[1]
-    if turns:
+    queue, turns = patient.queue, device.turns - gate.turns[Side.DEVICE]
+    code, why = "DEVICE_NOT_CONSUMING", "it is awake and does not come to this queue"
+    if not turns and not queue.seen and device.turns == patient.watched.turned[Side.DEVICE]:
+        code, why = "NOT_STARTED", "it never came to this queue, from the start"
+    elif turns:
         why = f"it came to the queue {turns:,} times meanwhile and took nothing"
-    else:
-        why = "it is awake and does not come to this queue"
-    code = "DEVICE_NOT_CONSUMING"
-    queue = patient.queue
-    if gate.waits == queue.size and turns:
-        code, why = "FULL_RING_SEEN_AS_EMPTY", f"{why}: all {queue.size} descriptors are available"
+        if gate.waits == queue.size:
+            code, why = "FULL_RING_SEEN_AS_EMPTY", f"{why}: all {queue.size} descriptors are available"
     return patient.finding(
         code,
         gate.since,
@@ -110,86 +54,87 @@ def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) ->
 
 def unused(patient: Patient) -> Iterator[Finding]:
     """Seen for too long and not used: does the device hold it, has it finished, or did it lose it?"""
-    queue, gate = patient.queue, patient.late(Gate.USED)
-    device = queue.device
+    queue, gate, device = patient.queue, patient.late(Gate.USED), patient.queue.device
     if gate is None or device is None or device.broken:
         return
     held = f"{several(gate.waits)} taken {for_long(gate.still)} ago and not shown as used"
-    found = (Evidence("holding", device.holding), Evidence("unflushed", device.unflushed))
+    lost = gate.waits - device.unflushed - device.holding
     if device.unflushed:
-        code, why = "USED_HELD_BACK", f"{several(device.unflushed)} of them done, and used.idx not moved"
+        code, why = "USED_HELD_BACK", f"{several(device.unflushed)} of them done, and not shown"
+    elif lost > 0 and patient.at_rest:
+        code, why = "HEAD_NEVER_RETURNED", f"the device knows nothing of {several(lost)}: it lost them"
     elif is_receive(queue):
         return
-    elif device.holding:
-        code, why = "INFLIGHT_STUCK", f"the device still works on {several(device.holding)}"
+    elif queue.role == Role.CONTROL:
+        code, why = "CONTROL_DEADLOCK", "the driver waits for the answer to its command"
     else:
-        code, why = "HEAD_NEVER_RETURNED", "the device holds nothing: it lost them"
+        code, why = "INFLIGHT_STUCK", f"the device still works on {several(device.holding)}"
     yield patient.finding(
-        code, gate.since, f"{held}: {why}", *found, sections=("2.7.8", "2.8.22"), vantage="S"
+        code,
+        gate.since,
+        f"{held}: {why}",
+        Evidence("holding", device.holding),
+        Evidence("unflushed", device.unflushed),
+        sections=("2.7.8", "2.8.22"),
+        vantage="S",
     )
 
 
 def uncollected(patient: Patient) -> Iterator[Finding]:
     """Used for too long and not collected: was the driver told, and does it look?"""
-    queue, gate = patient.queue, patient.late(Gate.COLLECTED)
-    driver, device = queue.driver, queue.device
-    if gate is None or driver is None or device is None or driver.broken:
+    gate = patient.late(Gate.COLLECTED)
+    if gate is None or patient.halves is None:
+        return
+    driver, device = patient.halves
+    if driver.broken:
         return
     waits = f"{several(gate.waits)} used for {for_long(gate.still)} and not collected"
-    if not driver.asleep:
-        turns = driver.turns - patient.watched.turns[0]
-        yield patient.finding(
-            "DRIVER_NOT_REAPING",
-            gate.since,
-            f"{waits}: the driver is awake, came by {turns:,} times and took nothing",
-            Evidence("last_used", driver.last_used),
-            Evidence("turns", turns),
-            sections=("2.7.14", "2.8.22"),
-            vantage="MHS",
-            confidence="possible",
-        )
-        return
-    wish = notices.call(queue, patient.event_idx)
-    call = device.call
-    told = (*wish.evidence, *_decision("call", call, queue))
-    if call.pending or call.lost:
-        code = "CALL_DISCARDED"
-        why = f"{several(call.pending or call.lost, 'call')} sent, and the driver sleeps as if none had come"
-    elif wish.due and call.answer == "sent" and call.new == device.used_idx:
-        code, why = "CALL_DISCARDED", "a call was sent and read, and the driver went back to sleep"
-    elif wish.due and _stale(call, wish, queue):
-        code = "CALL_SUPPRESSED_STALE"
-        why = f"the device did not call, by an old value: {_decided('device', call, queue)}; now {wish.words}"
-    elif wish.due:
-        code = "CALL_MISSING"
-        why = f"the driver was not told, though {wish.words}; {_decided('device', call, queue)}"
-    elif wish.mode == "event":
-        code, why = "CALL_SUPPRESSED_STALE", f"the driver sleeps and asks for no call: {wish.words}"
-    else:
-        code, why = "CALL_SUPPRESSED_FLAG", f"the driver sleeps and asks for no call: {wish.words}"
-    yield patient.finding(code, gate.since, f"{waits}: {why}", *told, sections=_CALL, vantage="MKS")
+    if patient.for_long(Side.DRIVER, asleep=True):
+        yield from untold.sleeping(patient, untold.CALL, gate, driver, device, waits)
+    elif patient.for_long(Side.DRIVER, asleep=False):
+        yield _not_reaping(patient, gate, driver, waits)
 
 
-def _stale(decision: Notify, wish: notices.Wish, queue: AnyQueue) -> bool:
-    """Whether it was decided with another event value than the one that stands in memory."""
-    return decision.answer == "quiet" and decision.event != notices.raw(wish, queue)
-
-
-def _decision(name: str, decision: Notify, queue: AnyQueue) -> tuple[Evidence, ...]:
-    return (
-        Evidence(f"{name}s sent", decision.sent),
-        Evidence(f"{name}s read", decision.received),
-        Evidence(f"last {name} decision", decision.answer),
-        Evidence("decided with", notices.spelled(decision.event, queue)),
+def _not_reaping(patient: Patient, gate: Standing, driver: DriverState, waits: str) -> Finding:
+    turns = driver.turns - gate.turns[Side.DRIVER]
+    code, why = "DRIVER_NOT_REAPING", f"the driver is awake, came by {turns:,} times and took nothing"
+    if patient.gates.driver_away >= patient.stuck:
+        code, why = "DRIVER_SPINS", "the driver is awake and comes to none of its queues"
+    elif not turns:
+        why = "the driver is awake and does not come to this queue"
+    return patient.finding(
+        code,
+        gate.since,
+        f"{waits}: {why}",
+        Evidence("last_used", driver.last_used),
+        Evidence("turns", turns),
+        sections=("2.7.14", "2.8.22"),
+        vantage="MHS",
+        confidence="likely" if code == "DRIVER_SPINS" else "possible",
     )
 
 
-def _decided(side: str, decision: Notify, queue: AnyQueue) -> str:
-    if decision.answer == "none":
-        return f"the {side} never decided"
-    answer = "sent one" if decision.answer == "sent" else "sent none"
-    seen = notices.spelled(decision.event, queue)
-    return f"the {side}, with {seen}, {answer} on {decision.old} -> {decision.new}"
+def unsent(patient: Patient) -> Iterator[Finding]:
+    """A frame is due, the ring is empty, and the driver makes nothing available."""
+    queue, watched = patient.queue, patient.watched
+    if patient.halves is None or not queue.driver or not queue.driver.backlog or queue.driver.broken:
+        return
+    driver = queue.driver
+    waited = watched.backlog[Side.DRIVER].still
+    if driver.in_flight or driver.added or driver.free < queue.size or waited < patient.stuck:
+        return
+    code, why = "DRIVER_NOT_SUBMITTING", f"all {queue.size} descriptors are free"
+    if patient.gates.driver_away >= patient.stuck and not driver.asleep:
+        code, why = "DRIVER_SPINS", "the driver is awake and comes to none of its queues"
+    yield patient.finding(
+        code,
+        patient.snapshot.time - waited,
+        f"a frame waits to be sent for {for_long(waited)}: {why}",
+        Evidence("free", driver.free),
+        Evidence("avail_idx", driver.avail_idx),
+        sections=("2.7.13", "5.1.6.2"),
+        vantage="S",
+    )
 
 
-RULES: tuple[Rule, ...] = (unseen, unused, uncollected)
+RULES: tuple[Rule, ...] = (unseen, unused, uncollected, unsent)

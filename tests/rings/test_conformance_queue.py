@@ -51,6 +51,7 @@ def test_a_first_used_element_in_the_wrong_place_is_named(layout: str) -> None:
         hand.element(0, at=2)
     else:
         hand.used_desc(2, 0)
+        hand.flush()
     assert "VQ-DEV-03" in hand.found()
 
 

@@ -34,12 +34,14 @@ class Audit:
     def __init__(self, keyframe: Keyframe | None = None, checks: Sequence[type[Check]] = CHECKS) -> None:
         self._checks = checks
         self._order: Order | None = Order(keyframe.number + 1 if keyframe else 1)
-        self._anchor = keyframe
+        self._anchor: Keyframe | None = None
         self._found: list[Violation] = []
         self.judged = 0
         self._begin()
         if keyframe is None:
             self.scene.status = 0  # numbers begin at 1: nothing has happened yet
+        else:
+            self._meet(keyframe)
 
     @property
     def follows(self) -> bool:
@@ -48,10 +50,11 @@ class Audit:
 
     def anchor(self, keyframe: Keyframe) -> None:
         """The image of a moment, taken where the rings are not known. Give it before the events behind it."""
-        if self._anchor is None or keyframe.number > self._anchor.number:
-            self._anchor = keyframe
         if self._order is None:
             self._order = Order(keyframe.number + 1)
+            self._meet(keyframe)
+        elif self._anchor is None or keyframe.number > self._anchor.number:
+            self._anchor = keyframe
 
     def skip(self) -> None:
         """Something is left out: what comes next is judged from the next keyframe on."""
@@ -64,6 +67,8 @@ class Audit:
             if run.gap:
                 self._begin()
             self._take(run.rows)
+        if self._anchor is not None and self.scene.number == self._anchor.number:
+            self._meet(self._anchor)
         return self._take_found()
 
     def frames(self, pull: Frames) -> list[Violation]:

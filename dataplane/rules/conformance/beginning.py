@@ -35,7 +35,7 @@ class Beginning(Check):
             if address % multiple:
                 words = f"the {name} at 0x{address:x} is at no multiple of {multiple}"
                 self.say("PACKED-DRV-04" if packed else "SPLIT-DRV-02", ring.index, None, words)
-        if ring.made or ring.used or ring.outstanding:
+        if not ring.fresh or ring.made:
             return  # it is under way: what stands in it is no beginning
         if isinstance(ring, SplitRing):
             self._split(ring)
@@ -68,7 +68,7 @@ class Afresh(Check):
     """The device behind a queue reset: its first steps are those of a new queue."""
 
     rows = ("VQ-DEV-03",)
-    kinds = frozenset({Kind.NEXT})
+    kinds = frozenset({Kind.NEXT, Kind.FLUSH})
 
     def __init__(self, scene: Scene, say: Say) -> None:
         super().__init__(scene, say)
@@ -81,27 +81,32 @@ class Afresh(Check):
 
     def stored(self, stored: Stored) -> None:
         ring = stored.ring
-        if ring.index not in self._fresh or stored.side != 1:
-            return
-        if isinstance(ring, SplitRing) and stored.area == "used_ring":
+        if ring.index in self._fresh and isinstance(ring, SplitRing) and stored.area == "used_ring":
             self._first(ring, stored.index, ring.returned % ring.size)
-        elif isinstance(ring, PackedRing) and stored.area == "desc":
-            self._first(ring, stored.index, ring.back[0])
 
     def told(self, event: Event) -> None:
         ring = self.scene.rings.get(event.queue)
-        if ring is not None and ring.index in self._fresh and event.place == 0:
-            head = next((each.head for each in ring.outstanding.values() if each.position == 0), None)
-            if head is not None and event.slot != head:
-                self._fresh.discard(ring.index)
-                words = f"the first buffer taken is that of slot {event.slot}, not of slot {head}"
-                self.say("VQ-DEV-03", ring.index, event.slot, words)
+        if ring is None or ring.index not in self._fresh:
+            return
+        if event.kind == Kind.NEXT:
+            buffer = ring.positions.get(0)
+            if event.place == 0 and buffer is not None and event.slot != buffer.head:
+                words = f"the first buffer taken is that of slot {event.slot}, not of slot {buffer.head}"
+                self._wrong(ring, event.slot, words)
+        elif isinstance(ring, PackedRing) and not ring.used:
+            self._wrong(ring, ring.back[0], f"something is used, and slot {ring.back[0]} says nothing of it")
+        else:
+            self._fresh.discard(ring.index)
 
     def _first(self, ring: Ring, at: int, wanted: int) -> None:
         self._fresh.discard(ring.index)
         if at != wanted:
             words = f"its first used element stands at {at}, where a new queue has it at {wanted}"
-            self.say("VQ-DEV-03", ring.index, at, words)
+            self._wrong(ring, at, words)
+
+    def _wrong(self, ring: Ring, slot: int, words: str) -> None:
+        self._fresh.discard(ring.index)
+        self.say("VQ-DEV-03", ring.index, slot, words)
 
 
 CHECKS = (Beginning, Afresh)

@@ -85,28 +85,35 @@ class LookAgain(Check):
     def __init__(self, scene: Scene, say: Say) -> None:
         super().__init__(scene, say)
         self._shown: dict[int, int] = {}
+        self._broken: set[int] = set()  # queues that a side gave up: nobody looks at them any more
         self._asked: dict[int, int] = {}  # by queue: used when the driver last asked
 
     def began(self, ring: Ring) -> None:
         self._shown[ring.index] = ring.used
         self._asked.pop(ring.index, None)
+        self._broken.discard(ring.index)
 
     def told(self, event: Event) -> None:
         queue = event.queue
         match event.kind:
             case Kind.FLUSH:
-                self._shown[queue] = event.new
+                ring = self.scene.rings.get(queue)
+                self._shown[queue] = ring.used if ring else 0
             case Kind.NOTIFY_ON if event.side == Side.DRIVER:
                 self._asked[queue] = self._shown.get(queue, 0)
-            case Kind.NOTIFY_OFF | Kind.BROKEN:
+            case Kind.NOTIFY_OFF:
                 self._asked.pop(queue, None)
+            case Kind.BROKEN:
+                self._broken.add(queue)
             case Kind.WAIT if event.side == Side.DRIVER:
                 self._sleeps()
 
     def _sleeps(self) -> None:
         for queue, shown in list(self._asked.items()):
             ring = self.scene.rings.get(queue)
-            if ring is None or ring.shape.packed or ring.lost or shown <= ring.collected:
+            if ring is None or ring.shape.packed or ring.lost or queue in self._broken:
+                continue
+            if shown <= ring.collected:
                 continue
             left = shown - ring.collected
             words = f"the driver sleeps over {left} buffers that were used before it asked for calls"

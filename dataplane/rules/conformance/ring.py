@@ -101,6 +101,7 @@ class Ring:
     used: int = 0  #: buffers used
     collected: int = 0  #: buffers that the driver said it had taken back
     lost: str = ""
+    fresh: bool = False  #: known from its setup on: nobody but the driver that set it up wrote in it before
 
     def counts(self, own: np.void) -> None:
         """How far the four counts of a queue were at the keyframe."""

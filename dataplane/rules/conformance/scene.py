@@ -102,6 +102,7 @@ class Scene:
         self.device: int | None = None  #: 1: network (5)
         self.config: NetConfig | None = None
         self.rings: dict[int, Ring] = {}
+        self._resets: dict[int, int] = {}  # by queue: the event of its newest reset
         self._starts: list[int] = []
         self._areas: list[tuple[Ring, str, int, int]] = []  # ring, area, address, length
 
@@ -115,10 +116,12 @@ class Scene:
         self.accepted = base.identity.accepted
         self.device, self.config = base.identity.device_id, base.config
         made = []
+        untouched = base.state == "stopped" or base.identity.kind == "bare"
         for shape, memory, own in zip(keyframe.shapes, keyframe.memory, keyframe.own, strict=True):
             if shape.index not in self.rings:
                 words = np.frombuffer(own, own_dtype(shape.size))[0]
                 ring = self.rings[shape.index] = _ring(shape, memory, words)
+                ring.fresh = self._resets.get(shape.index) == self.number or untouched
                 made.append(ring)
         self._lay_out()
         return tuple(made)
@@ -162,7 +165,8 @@ class Scene:
         elif kind == Kind.FEATURES:
             self.offered, self.accepted = event.old, event.new
         elif kind == Kind.QUEUE_RESET:
-            self._forget(event.queue)
+            self._forget(event.place)
+            self._resets[event.place] = event.number
         elif kind in (Kind.NEXT, Kind.COLLECT) and (ring := self.rings.get(event.queue)):
             if kind == Kind.NEXT:
                 ring.seen = event.place + event.many

@@ -1,0 +1,277 @@
+"""What the rows of a queue at rest show: bits of the wrong lap, holes, ids twice, descriptors that changed.
+
+Rows are copied of the queues that somebody looks at; `Doctor.wants` names those whose rows are needed next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dataplane import features as f
+from dataplane import layout
+from dataplane.records import Label, Owner, Reason
+from dataplane.rules.finding import Evidence, Finding
+from dataplane.rules.patient import Patient, Rule, packed, split
+from dataplane.snapshot import AnyQueue, PackedQueue
+
+_AVAIL, _USED = layout.PACKED_F_AVAIL, layout.PACKED_F_USED
+_PACKED = ("2.8.1", "2.8.2", "2.8.22")
+
+
+def _bits(queue: PackedQueue, slot: int) -> tuple[bool, bool]:
+    flags = int(queue.desc[slot]["flags"])
+    return bool(flags & _AVAIL), bool(flags & _USED)
+
+
+def _swapped_bits(queue: PackedQueue, slot: int) -> tuple[bool, bool]:
+    flags = int(queue.desc[slot]["flags"])
+    flags = (flags & 0xFF) << 8 | flags >> 8
+    return bool(flags & _AVAIL), bool(flags & _USED)
+
+
+def _swapped_length(queue: PackedQueue, slot: int) -> bool:
+    """Whether a length makes more sense in the other byte order: the two bits alone just change places."""
+    length = int(queue.desc[slot]["len"])
+    return int.from_bytes(length.to_bytes(4, "little"), "big") < length
+
+
+def _since(patient: Patient) -> int:
+    return patient.snapshot.time - patient.watched.rest.still
+
+
+def not_available(patient: Patient) -> Iterator[Finding]:
+    """Packed: made available by the driver's count, and not by the bits at the device's cursor."""
+    queue = packed(patient.queue)
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+        return
+    driver, device = patient.halves
+    if queue.published <= queue.seen or device.broken or driver.broken:
+        return
+    slot, wrap = device.last_avail, bool(device.avail_wrap)
+    avail, used = _bits(queue, slot)
+    if avail == wrap and used != wrap:
+        return
+    there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
+    if len(there) and int(there[0]) != slot:
+        code = "PACKED_INDEX_BAD" if queue.size & (queue.size - 1) else "BASE_MISMATCH"
+        why = f"the next buffer is at slot {int(there[0])}, the device is elsewhere"
+    elif _swapped_bits(queue, slot) == (wrap, not wrap) and _swapped_length(queue, slot):
+        code, why = "ENDIAN_SWAPPED", "they are right in the other byte order"
+    elif (avail, used) == (not wrap, wrap):
+        code, why = "PACKED_WRAP_WRONG", "they are those of the other lap"
+    else:
+        code, why = "DRIVER_NOT_SUBMITTING", "the descriptor was not shown"
+    if code != "ENDIAN_SWAPPED" and device.size and device.size != queue.size:
+        return
+    yield patient.finding(
+        code,
+        _since(patient),
+        f"the driver made {queue.published - queue.seen} more available, and at the device's cursor AVAIL and"
+        f" USED are {avail:d}/{used:d}, not {wrap:d}/{not wrap:d}: {why}",
+        Evidence("flags", int(queue.desc[slot]["flags"]), slot),
+        Evidence("avail_wrap", int(wrap)),
+        sections=_PACKED,
+    )
+
+
+def not_used(patient: Patient) -> Iterator[Finding]:
+    """Packed: used by the device's count, and not by the bits at the driver's cursor."""
+    queue = packed(patient.queue)
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+        return
+    driver, device = patient.halves
+    if queue.used <= queue.collected or driver.broken or device.unflushed:
+        return
+    slot, wrap = driver.last_used, bool(driver.used_wrap)
+    avail, used = _bits(queue, slot)
+    if avail == used == wrap:
+        return
+    code, why = _unused_story(patient, queue, slot, wrap)
+    yield patient.finding(
+        code,
+        _since(patient),
+        f"the device used {queue.used - queue.collected} more, and at the driver's cursor AVAIL and USED are"
+        f" {avail:d}/{used:d}, not {wrap:d}/{wrap:d}: {why}",
+        Evidence("flags", int(queue.desc[slot]["flags"]), slot),
+        Evidence("used_wrap", int(wrap)),
+        Evidence("device's next used slot", device.used_idx),
+        sections=_PACKED,
+        alike=("PACKED_WRAP_WRONG",) if code == "USED_HOLE" else (),
+        decides="a hole at slot 0 on every lap is a wrap counter; at the edge of a batch a hole",
+    )
+
+
+def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -> tuple[str, str]:
+    driver, device = patient.halves or (None, None)
+    assert driver is not None and device is not None
+    avail, used = _bits(queue, slot)
+    if _swapped_bits(queue, slot) == (wrap, wrap) and _swapped_length(queue, slot):
+        return "ENDIAN_SWAPPED", "they are right in the other byte order"
+    if avail == used == (not wrap):
+        return "PACKED_WRAP_WRONG", "they are those of the other lap"
+    if patient.has(f.F_IN_ORDER):
+        return (
+            "IN_ORDER_BATCH_NOT_UNDERSTOOD",
+            "one element stands for a batch, and the driver goes on by one buffer",
+        )
+    for step in range(1, (device.used_idx - slot) % queue.size):
+        at = slot + step
+        if _bits(queue, at % queue.size) == ((wrap if at < queue.size else not wrap),) * 2:
+            return "USED_HOLE", f"slot {at % queue.size} behind it is used"
+    if queue.size & (queue.size - 1):
+        return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
+    return "USED_HOLE", "the device left it out"
+
+
+def twice(patient: Patient) -> Iterator[Finding]:
+    """The same head or id stands twice among what is outstanding: the driver's doing (2.7.13, 2.8.6)."""
+    queue, driver = patient.queue, patient.queue.driver
+    if driver is None or not len(queue.desc) or not patient.at_rest:
+        return
+    broken = {driver.broken, queue.device.broken if queue.device else Reason.NONE}
+    if not broken & {Reason.ID_UNKNOWN, Reason.DUPLICATE_HEAD}:
+        return
+    found = _doubled(queue)
+    device = queue.device
+    if found is None or device is None or device.used + device.unflushed > device.seen:
+        return
+    what, slot = found
+    yield patient.finding(
+        "ID_REUSED_WHILE_OUTSTANDING",
+        min(gate.since for gate in patient.watched.gates),
+        f"{'id' if packed(queue) else 'head'} {what} stands twice among the buffers that are outstanding",
+        Evidence("id" if packed(queue) else "avail.ring", what, slot),
+        sections=("2.7.13", "2.8.6"),
+        vantage="M",
+        confidence="certain",
+    )
+
+
+def _doubled(queue: AnyQueue) -> tuple[int, int] | None:
+    """An id that two outstanding buffers have, and the slot or entry of the second."""
+    if isinstance(queue, PackedQueue):
+        heads = np.flatnonzero((queue.owner != Owner.FREE) & (queue.head == np.arange(queue.size)))
+        values = queue.desc["id"][heads]
+    else:
+        count = min(max(queue.published - queue.collected, 0), queue.size)
+        heads = (queue.avail_idx - count + np.arange(count)) % queue.size
+        values = queue.avail_ring[heads]
+    ids, times = np.unique(values, return_counts=True)
+    doubled = np.flatnonzero(times > 1)
+    if not len(doubled):
+        return None
+    value = ids[doubled[0]]
+    return int(value), int(heads[np.flatnonzero(values == value)[1]])
+
+
+def chains(patient: Patient) -> Iterator[Finding]:
+    """Packed: a buffer of several slots whose NEXT is missing, or that goes on behind its last one."""
+    queue = packed(patient.queue)
+    if queue is None or not len(queue.desc) or not patient.at_rest:
+        return
+    driver, device = queue.driver, queue.device
+    if driver is None or device is None or not (driver.broken or device.broken):
+        return
+    heads = queue.head == np.arange(queue.size)
+    mine = (queue.owner != Owner.FREE) & ~(heads & (queue.owner == Owner.USED))
+    follows = mine & np.roll(mine, -1) & (queue.buffer == np.roll(queue.buffer, -1))
+    follows &= np.arange(queue.size) != (queue.head - 1) % queue.size
+    has_next = (queue.desc["flags"] & layout.DESC_F_NEXT) != 0
+    avail = ((queue.desc["flags"] & _AVAIL) != 0) != ((queue.desc["flags"] & _USED) != 0)
+    cut = np.flatnonzero(follows & ~has_next & avail)
+    if len(cut):
+        slot, code, why = int(cut[0]), "CHAIN_CUT", "NEXT is missing: what follows looks like a buffer"
+    else:
+        loops = np.flatnonzero(mine & ~follows & has_next & avail)
+        if not len(loops):
+            return
+        slot, code, why = int(loops[0]), "CHAIN_BAD", "NEXT stands in the last descriptor of a buffer"
+    yield patient.finding(
+        code,
+        min(gate.since for gate in patient.watched.gates),
+        f"slot {slot}: {why}",
+        Evidence("flags", int(queue.desc[slot]["flags"]), slot),
+        sections=("2.7.5.2", "2.8.6"),
+    )
+
+
+def overwritten(patient: Patient) -> Iterator[Finding]:
+    """A descriptor of a buffer that is outstanding is not what it was at the last reading."""
+    queue, before = patient.queue, patient.watched.before
+    if before is None or not len(queue.desc) or len(before.desc) != len(queue.desc):
+        return
+    same = (queue.buffer == before.buffer) & (queue.buffer >= 0)
+    for one in (queue, before):
+        same &= (one.label == Label.STABLE) & ((one.owner == Owner.AVAILABLE) | (one.owner == Owner.IN_USE))
+    if not same.any():
+        return
+    slots = np.flatnonzero(same)
+    changed = slots[queue.desc[slots] != before.desc[slots]]
+    if not len(changed):
+        return
+    slot = int(changed[0])
+    was, now = int(before.desc[slot]["len"]), int(queue.desc[slot]["len"])
+    yield patient.finding(
+        "DESC_OVERRUN",
+        patient.snapshot.time,
+        f"{len(changed)} descriptors of outstanding buffers changed; slot {slot}: length {was} -> {now}",
+        Evidence("desc", now, slot),
+        sections=("2.7.13.1", "2.8.21"),
+        vantage="MH",
+        confidence="certain",
+        alike=("STALE_DESCRIPTOR",),
+        decides="a store log: whether the descriptor was written late, or again",
+    )
+
+
+def read_early(patient: Patient) -> Iterator[Finding]:
+    """The driver gave up for an id that it does not know, and what stands there now is sound (split)."""
+    queue, driver = split(patient.queue), patient.queue.driver
+    if queue is None or driver is None or driver.broken != Reason.ID_UNKNOWN or not len(queue.desc):
+        return
+    if not patient.at_rest or patient.has(f.F_IN_ORDER):
+        return
+    slot = driver.last_used % queue.size
+    count = min(max(driver.in_flight, 0), queue.size)
+    heads = (queue.avail_idx - count + np.arange(count)) % queue.size
+    now = int(queue.used_ring[slot]["id"])
+    if not (queue.avail_ring[heads] == now).any():
+        return
+    yield patient.finding(
+        "DRIVER_READS_UNUSED",
+        min(gate.since for gate in patient.watched.gates),
+        f"the driver gave up for the id of used element {slot}, where now stands {now}, which is outstanding:"
+        " it read the element before it was written",
+        Evidence("used.ring id", now, slot),
+        Evidence("last_used", driver.last_used),
+        sections=("2.7.8.2", "2.7.14"),
+        vantage="MS",
+        alike=("STALE_DESCRIPTOR",),
+        decides="a store log: whether used.idx was shown before the element, or not at all",
+    )
+
+
+def skipped(patient: Patient) -> Iterator[Finding]:
+    """Split, in order: the driver reads a used element that a batch jumped over (2.7.9)."""
+    queue = split(patient.queue)
+    if queue is None or not patient.has(f.F_IN_ORDER) or not len(queue.used_label):
+        return
+    driver = queue.driver
+    if driver is None or driver.broken not in (Reason.ID_UNKNOWN, Reason.ORDER):
+        return
+    slot = driver.last_used % queue.size
+    if not (queue.used_label == Label.SKIPPED).any():
+        return
+    yield patient.finding(
+        "IN_ORDER_BATCH_NOT_UNDERSTOOD",
+        min(gate.since for gate in patient.watched.gates),
+        f"the driver read used element {slot} by itself: the device used a batch and wrote one for all",
+        Evidence("used.ring id", int(queue.used_ring[slot]["id"]), slot),
+        Evidence("last_used", driver.last_used),
+        sections=("2.7.9",),
+    )
+
+
+RULES: tuple[Rule, ...] = (not_available, not_used, chains, twice, read_early, overwritten, skipped)
