@@ -72,9 +72,7 @@ class Doctor:
         self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
         return self.findings
 
-    def heed(
-        self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]
-    ) -> None:
+    def heed(self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]) -> None:
         """What happened up to the next snapshot: each store is held against the rows of the spec, as far as
         the review's share of time goes; what was not kept is among the findings of that snapshot."""
         self._broken = self.review.look(snapshot, events, keyframe)

@@ -1,4 +1,4 @@
-"""Events and logged frames written by hand, for rows that no store shows: status, features, headers, commands."""
+"""Events and logged frames written by hand, for rows that no store shows: status, headers, commands."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from dataplane import features as f
+from dataplane.bare import Bare
 from dataplane.keyframe import Keyframe
 from dataplane.negotiate import OFFERED
 from dataplane.pair import Pair
-from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Kind, Side
+from dataplane.records import EVENT, FRAME, TO_DEVICE, TO_DRIVER, Kind, Role, Side
 from dataplane.rules.conformance.audit import Audit
 from dataplane.source import Frames
 
@@ -27,6 +28,18 @@ def at_rest(features: str = "", *, pairs: int = 1, layout: str = "split") -> Key
         keyframe = pair.keyframe()
     assert keyframe is not None
     return keyframe
+
+
+def network(rings: Bare, role: Role, features: str = "", index: int = 0, pairs: int = 1) -> Keyframe:
+    """Bare rings as they stand, as if the first were a queue of a network device."""
+    keyframe = rings.keyframe()
+    assert keyframe is not None
+    packed = keyframe.base.identity.packed
+    net = at_rest(features, layout="packed" if packed else "split").base
+    accepted = keyframe.base.identity.accepted | net.identity.accepted
+    base = replace(keyframe.base, config=net.config, queue_pairs=pairs)
+    base = replace(base, identity=replace(net.identity, accepted=accepted))
+    return replace(keyframe, base=base, shapes=(replace(keyframe.shapes[0], role=role, index=index),))
 
 
 def changed(keyframe: Keyframe, **changes: object) -> Keyframe:

@@ -7,7 +7,7 @@ is none.
 from __future__ import annotations
 
 import struct
-from collections import OrderedDict
+from collections import OrderedDict, deque
 
 from dataplane import features as f
 from dataplane.keyframe import Keyframe
@@ -22,6 +22,7 @@ GSO_TCPV4, GSO_UDP, GSO_TCPV6, GSO_UDP_L4, GSO_ECN, GSO_TUNNEL = 1, 3, 4, 5, 0x8
 _ETHERNET, _HEADER = 14, 12
 _LARGE, _SMALL = 65601, 1526  #: bytes of a receive buffer (5.1.6.3.1)
 _TAGS = (b"\x81\x00", b"\x88\xa8")
+_WAITING = 16  #: frames whose buffers are not used yet
 _KEPT = 4096  #: used receive buffers remembered until their frame is read from the log
 
 #: By gso_type, the features of which one is needed: towards the device, towards the driver.
@@ -219,19 +220,27 @@ class Headers(Check):
 
 
 class Spread(Check):
-    """A received frame in several buffers: all but the last one full, all shown together."""
+    """A received frame in several buffers: all but the last one full, all shown together.
+
+    A frame is logged before its buffers are used: it waits until they are.
+    """
 
     rows = ("NETRX-DEV-07", "NETRX-DEV-08")
-    kinds = frozenset({Kind.FLUSH})
+    kinds = frozenset({Kind.FLUSH, Kind.QUEUE_RESET, Kind.STATUS})
 
     def __init__(self, scene: Scene, say: Say) -> None:
         super().__init__(scene, say)
         self._shows = 0
         #: by queue and position: length, room, and the how-manieth flush showed it
         self._used: OrderedDict[tuple[int, int], tuple[int, int, int]] = OrderedDict()
+        self._waiting: deque[Logged] = deque(maxlen=_WAITING)
 
     def told(self, event: Event) -> None:
-        self._shows += 1
+        if event.kind == Kind.FLUSH:
+            self._shows += 1
+        elif event.kind == Kind.QUEUE_RESET or not event.new:  # positions begin anew
+            self._used.clear()
+            self._waiting.clear()
 
     def used(self, use: Use) -> None:
         if use.ring.shape.role != Role.RECEIVE or len(use.buffers) != 1:
@@ -244,10 +253,17 @@ class Spread(Check):
     def framed(self, frame: Logged) -> None:
         if frame.direction == TO_DEVICE or frame.buffers < 2:
             return
+        self._waiting.append(frame)
+        for each in list(self._waiting):
+            if self._whole(each):
+                self._waiting.remove(each)
+
+    def _whole(self, frame: Logged) -> bool:
+        """Judges a frame; False where its buffers are not all used yet, as far as the journal was read."""
         parts = [self._used.get((frame.queue, frame.position + i)) for i in range(frame.buffers)]
         known = [part for part in parts if part]
         if len(known) < len(parts):
-            return  # not used yet when the log was read, or too long ago
+            return False
         for i, (length, room, _) in enumerate(known[:-1]):
             if length < room:
                 words = f"buffer {i + 1} of {len(known)} has {length} of {room} bytes filled"
@@ -256,6 +272,7 @@ class Spread(Check):
         if len({shown for _, _, shown in known}) > 1:
             words = f"the {len(known)} buffers of a frame are shown one after another"
             self.say("NETRX-DEV-08", frame.queue, frame.head, words)
+        return True
 
 
 CHECKS = (Config, Buffers, Headers, Spread)

@@ -62,9 +62,7 @@ class Review:
         self._saved = min(self._saved + self.share, self.share * _SAVED)
         return events * self._cost <= self._saved
 
-    def _feed(
-        self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]
-    ) -> None:
+    def _feed(self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]) -> None:
         began = time.perf_counter()
         if self._audit is None or len(self._audit.scene.rings) < len(snapshot.queues):
             image = keyframe(self._left_out)
