@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from dataplane.keyframe import Keyframe
 from dataplane.past.order import Order
-from dataplane.records import Kind
+from dataplane.records import Kind, Side
 from dataplane.rules.conformance.check import Check
 from dataplane.rules.conformance.ring import Buffer, Use
 from dataplane.rules.conformance.row import Row, Violation
@@ -109,7 +109,7 @@ class Audit:
         self._told = {int(k): [c.told for c in made if k in c.kinds] for k in Kind}
 
     def _take(self, rows: Array) -> None:
-        wanted = rows[rows["kind"] != Kind.OWN]
+        wanted = rows[(rows["kind"] != Kind.OWN) & (rows["side"] <= Side.DEVICE)]
         for event in map(Event._make, wanted.tolist()):
             if self._anchor is not None and event.number > self._anchor.number:
                 self._meet(self._anchor)
@@ -125,7 +125,7 @@ class Audit:
     def _tell(self, happened: Happened) -> None:
         match happened:
             case Event():
-                for told in self._told[happened.kind]:
+                for told in self._told.get(happened.kind, ()):
                     told(happened)
             case Stored():
                 for stored in self._stored:

@@ -66,7 +66,7 @@ class GaveUp(Check):
 
     def _table(self, buffer: Buffer, reason: int) -> None:
         queue, head, packed = buffer.ring.index, buffer.head, buffer.ring.shape.packed
-        words = f"the device gave the queue up ({Reason(reason).name}) at a buffer"
+        words = f"the device gave the queue up ({_named(reason)}) at a buffer"
         if buffer.elements[-1].flags & DESC_F_WRITE:
             row = "PACKED-IND-25" if packed else "SPLIT-IND-16"
             self.say(row, queue, head, f"{words} that has WRITE beside INDIRECT")
@@ -122,8 +122,12 @@ class LookAgain(Check):
 
 
 def _gave_up(side: str, reason: int, what: str) -> str:
-    known = reason in list(Reason)
-    return f"the {side} gave the queue up ({Reason(reason).name if known else reason}) with nothing {what}"
+    return f"the {side} gave the queue up ({_named(reason)}) with nothing {what}"
+
+
+def _named(reason: int) -> str:
+    known = {int(one): one.name for one in Reason}
+    return known.get(reason, f"reason {reason}")
 
 
 CHECKS = (GaveUp, LookAgain)

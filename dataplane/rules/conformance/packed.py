@@ -29,41 +29,56 @@ class PackedRing(Ring):
 
     def __init__(self, shape: QueueShape, memory: dict[str, bytearray], own: np.void) -> None:
         super().__init__(shape, memory)
-        device = own["device"]
         self.counts(own)
-        self.back = int(device["used_idx"]) % shape.size, int(device["used_wrap"]) & 1
+        self.back = int(own["driver"]["last_used"]) % shape.size, int(own["driver"]["used_wrap"]) & 1
         self._begin(own)
 
     def _begin(self, own: np.void) -> None:
         """What was on its way at the keyframe, from the slots and numbers that the driver keeps."""
         ids, driver, size = own["ids"], own["driver"], self.size
-        gone = self._shown_back(own)
         self.avail = int(driver["avail_idx"]) % size, int(driver["avail_wrap"]) & 1
         waiting = sorted(
             (int(ids["outstanding"][id]) - 1, int(id), int(ids["place"][id]))
             for id in np.flatnonzero(ids["outstanding"])
         )
+        gone = self._gone(waiting)
+        before = self.avail
+        for position, _, place in reversed(waiting):
+            before = self._before(before, place >> 16 & 0xFFFF)
+            shown = is_available(self.element(before[0]).flags, before[1])
+            if position >= self.seen and not shown:  # written and not shown yet, nor is what follows it
+                self.made, self.avail = min(self.made, position), before
         for position, id, place in waiting:
-            head, count = place & 0xFFFF, place >> 16 & 0xFFFF
-            if position >= self.made:  # written and not shown yet
-                slot = self.avail[0] - count
-                self.avail = (slot + size, self.avail[1] ^ 1) if slot < 0 else (slot, self.avail[1])
-            elif id not in gone and not (self.shape.in_order and position < self.used):
-                slots = tuple((head + i) % size for i in range(count))
+            if position < self.made and id not in gone:
+                head = place & 0xFFFF
+                slots = tuple((head + i) % size for i in range(place >> 16 & 0xFFFF))
                 self.lend(self._buffer(id, head, slots, position, 0))
 
-    def _shown_back(self, own: np.void) -> set[int]:
-        """Ids that the device has shown as used and the driver has not collected."""
-        driver = own["driver"]
-        found: set[int] = set()
-        at = int(driver["last_used"]) % self.size, int(driver["used_wrap"]) & 1
-        while at != self.back and len(found) < self.size:
-            id = self.element(at[0]).next
-            if id >= self.size:
+    def _before(self, at: tuple[int, int], count: int) -> tuple[int, int]:
+        """So many slots before a slot and wrap counter."""
+        slot = at[0] - count
+        return (slot + self.size, at[1] ^ 1) if slot < 0 else (slot, at[1])
+
+    def _gone(self, waiting: list[tuple[int, int, int]]) -> set[int]:
+        """Ids that the device has shown as used and the driver has not collected; `back` moves behind them.
+
+        In order they are those below the count, for a batch marks none of them but the first.
+        """
+        slots = {id: place >> 16 & 0xFFFF for _, id, place in waiting}
+        if self.shape.in_order:
+            found = [id for position, id, _ in waiting if position < self.used]
+            for id in found:
+                self.back = self.on(self.back, slots[id])
+            return set(found)
+        gone: set[int] = set()
+        while is_used(self.element(self.back[0]).flags, self.back[1]):
+            id = self.element(self.back[0]).next
+            if id in gone or id not in slots:
                 break
-            found.add(id)
-            at = self.on(at, max(int(own["ids"]["place"][id]) >> 16 & 0xFFFF, 1))
-        return found
+            gone.add(id)
+            self.back = self.on(self.back, slots[id])
+        self.used = self.collected + len(gone)
+        return gone
 
     def on(self, at: tuple[int, int], count: int) -> tuple[int, int]:
         """So many slots on from a slot and wrap counter."""

@@ -18,6 +18,10 @@ class SplitRing(Ring):
         super().__init__(shape, memory)
         self.shown, self.returned = self.value("driver", 2, 2), self.value("device", 2, 2)
         self.counts(own)
+        # a side counts before it stores: what memory does not show yet has not happened
+        start = shape.start_index
+        self.made -= start + self.made - self.shown & 0xFFFF
+        self.used -= start + self.used - self.returned & 0xFFFF
         self._begin(own)
 
     def _begin(self, own: np.void) -> None:
