@@ -14,6 +14,8 @@ from dataplane.records import TO_DEVICE, TO_DRIVER, Kind, Role, Side
 from dataplane.rules.conformance import rows_net
 from dataplane.rules.conformance.audit import Audit
 from dataplane.rules.conformance.net import DATA_VALID, GSO_ECN, GSO_TCPV4, GSO_UDP_L4, NEEDS_CSUM, RSC_INFO
+from dataplane.rules.doctor import Doctor
+from dataplane.source import START
 from tests.rings.told import Told, V, at_rest, changed, network
 
 #: features of the pair, and a frame each (right, wrong); `tx`: towards the device
@@ -235,6 +237,22 @@ def test_a_device_that_counts_its_buffers_wrong_is_named(layout: str) -> None:
     with flooded("", layout, 64) as pair:
         pair.inject_fault(Fault("bad_num_buffers", Side.DEVICE, queue=0, value=3))
         assert "NETRX-DEV-05" in judged(pair)
+
+
+def test_the_doctor_reads_the_headers_of_logged_frames() -> None:
+    with flooded("", "split", 64) as pair:
+        pair.inject_fault(Fault("bad_num_buffers", Side.DEVICE, queue=0, value=3))
+        doctor = Doctor()
+        doctor.review.share = None
+        doctor.heed_frames(pair.frames(START))  # before anything is known: of no use, and no harm
+        doctor.heed(pair.snapshot(), pair.events(START), pair.keyframe)
+        for _ in range(6):
+            pair.step(Side.DRIVER, "turn")
+            pair.step(Side.DEVICE, "turn")
+        doctor.heed_frames(pair.frames(START))
+        snapshot = pair.snapshot()
+        doctor.heed(snapshot, pair.events(START), pair.keyframe)
+        assert "NETRX-DEV-05" in {finding.code for finding in doctor.look(snapshot)}
 
 
 def test_a_flood_of_frames_longer_than_mtu_is_named() -> None:
