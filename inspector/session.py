@@ -68,6 +68,8 @@ class Session:
         self.badges: dict[str, tuple[str, str]] = {}  #: pieces of every screen's first line, by who says them
         self.watches: list[Watch] = []
         self.doctor = Doctor()
+        if not self.lent:
+            self.keeping.heed = self.doctor.heed_frames
         self.told: deque[tuple[str, str]] = deque(maxlen=8)  #: what the watches said, not yet shown
         self._owns = owns
         self._lock = threading.Lock()

@@ -29,7 +29,7 @@ from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gates
 from dataplane.rules.patient import SECOND, Patient, Rule
 from dataplane.snapshot import AnyQueue, Snapshot
-from dataplane.source import Events
+from dataplane.source import Events, Frames
 
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
 
@@ -83,6 +83,10 @@ class Doctor:
         """What happened up to the next snapshot: each store is held against the rows of the spec, as far as
         the review's share of time goes; what was not kept is among the findings of that snapshot."""
         self._broken = self.review.look(snapshot, events, keyframe)
+
+    def heed_frames(self, frames: Frames) -> None:
+        """What was logged of frames since: their net headers are held against the spec in the same way."""
+        self.review.frames(frames)
 
     def _all(self, snapshot: Snapshot, wants: set[int]) -> Iterator[Finding]:
         silent = self._silent_reset(snapshot)

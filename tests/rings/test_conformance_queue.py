@@ -153,6 +153,7 @@ def out_of_reach(wrong: bool, layout: str) -> Hand:
 
 #: Rows that a trace cannot be told wrong by without another one being wrong as well.
 BESIDE = {
+    "RF-DRV-06": {"FEAT-DRV-01"},
     "CLEAN-DRV-01": {"SPLIT-DRV-18", "PACKED-DRV-12", "PACKED-BOTH-03", "SPLIT-BOTH-47"},
     "VQ-DEV-03": {"PACKED-DEV-05"},
     "VQ-DRV-06": {"SPLIT-BOTH-47"},
@@ -181,7 +182,7 @@ def test_features_written_again_are_judged_again() -> None:
     """FEATURES tells what was offered and accepted, also behind the moment that the audit began with."""
     hand = Hand()
     hand.told(Kind.FEATURES, D, old=f.mask(f.F_VERSION_1), new=0)
-    assert hand.found() == {"RF-DRV-01"}
+    assert hand.found() == {"INIT-DRV-03", "RF-DRV-01"}
 
 
 def test_what_the_flags_of_a_slot_that_is_withdrawn_may_be() -> None:

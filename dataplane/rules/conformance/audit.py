@@ -19,9 +19,10 @@ from dataplane.records import Kind, Side
 from dataplane.rules.conformance.check import Check
 from dataplane.rules.conformance.ring import Buffer, Use
 from dataplane.rules.conformance.row import Row, Violation
-from dataplane.rules.conformance.scene import Event, Happened, Scene, Stored
+from dataplane.rules.conformance.scene import Event, Happened, Logged, Scene, Stored
 from dataplane.rules.conformance.table import CHECKS, ROWS
 from dataplane.snapshot import Array
+from dataplane.source import Frames
 
 _STORES = 2  #: the trace level that journals them
 _MOST = 256  #: violations kept between two feeds
@@ -68,6 +69,28 @@ class Audit:
             self._take(run.rows)
         if self._anchor is not None and self.scene.number == self._anchor.number:
             self._meet(self._anchor)
+        return self._take_found()
+
+    def frames(self, pull: Frames) -> list[Violation]:
+        """The same of frames that were logged; give it the events of their time first."""
+        for row, start in zip(pull.rows, pull.offsets.tolist(), strict=True):
+            frame = Logged(
+                queue=int(row["queue"]),
+                position=int(row["position"]),
+                head=int(row["head"]),
+                time=int(row["time"]),
+                direction=int(row["direction"]),
+                buffers=int(row["buffers"]),
+                length=int(row["length"]),
+                header_length=int(row["net_header_length"]),
+                header=row["net_header"].tobytes(),
+                data=pull.data[start : start + int(row["captured"])],
+            )
+            for framed in self._framed:
+                framed(frame)
+        return self._take_found()
+
+    def _take_found(self) -> list[Violation]:
         found, self._found = self._found, []
         return found
 
@@ -81,6 +104,8 @@ class Audit:
         self._stored = [c.stored for c in made if type(c).stored is not Check.stored]
         self._available = [c.available for c in made if type(c).available is not Check.available]
         self._used = [c.used for c in made if type(c).used is not Check.used]
+        self._met = [c.met for c in made if type(c).met is not Check.met]
+        self._framed = [c.framed for c in made if type(c).framed is not Check.framed]
         self._told = {int(k): [c.told for c in made if k in c.kinds] for k in Kind}
 
     def _take(self, rows: Array) -> None:
@@ -122,6 +147,8 @@ class Audit:
         for ring in self.scene.begin(keyframe):
             for began in self._began:
                 began(ring)
+        for met in self._met:
+            met(keyframe)
 
     def _say(self, row: str, queue: int | None, slot: int | None, words: str) -> None:
         if len(self._found) < _MOST:

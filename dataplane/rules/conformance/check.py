@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from dataplane.keyframe import Keyframe
 from dataplane.records import Kind
 from dataplane.rules.conformance.ring import Buffer, Ring, Use
-from dataplane.rules.conformance.scene import Event, Scene, Stored
+from dataplane.rules.conformance.scene import Event, Logged, Scene, Stored
 
 #: row id, queue (None: the device), slot (None: nowhere), what was seen
 Say = Callable[[str, int | None, int | None, str], None]
@@ -41,3 +42,9 @@ class Check:
 
     def told(self, event: Event) -> None:
         """Any other event of `kinds`."""
+
+    def met(self, keyframe: Keyframe) -> None:
+        """The scene has come to where a keyframe was taken; its rings are known."""
+
+    def framed(self, frame: Logged) -> None:
+        """A frame of the frame log."""

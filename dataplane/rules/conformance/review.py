@@ -15,11 +15,11 @@ from dataplane.rules.conformance.audit import Audit
 from dataplane.rules.conformance.row import Violation
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.snapshot import Snapshot
-from dataplane.source import Events
+from dataplane.source import Events, Frames
 
 SHARE = 0.0003  #: seconds a reading
 _SAVED = 100  #: readings whose share can be saved up
-_COST = 20e-6  #: seconds an event, until one was measured
+_COST = 20e-6  #: seconds an event or a frame, until one was measured
 _STAYS = 10_000_000_000  #: ns that a violation is told of
 _MOST = 64  #: findings at a time
 
@@ -31,7 +31,7 @@ class Review:
         self.share = share
         self._audit: Audit | None = None
         self._saved = share * _SAVED if share else 0.0
-        self._cost = _COST
+        self._cost = self._frame_cost = _COST
         self._found: dict[tuple[str, int | None], tuple[Finding, int]] = {}  # and the time it was seen last
         self._left_out = 0  # the newest event that was not looked at
 
@@ -55,6 +55,23 @@ class Review:
             if snapshot.time - last < _STAYS
         }
         return tuple(finding for finding, _ in self._found.values())
+
+    def frames(self, pull: Frames) -> None:
+        """Frames that were logged, as far as the share of time goes; the next reading tells what was found.
+
+        They may come before the events of their time.
+        """
+        if self._audit is None or not len(pull.rows):
+            return
+        if self.share is not None and len(pull.rows) * self._frame_cost > self._saved:
+            return
+        began = time.perf_counter()
+        violations = self._audit.frames(pull)
+        spent = time.perf_counter() - began
+        self._saved -= spent
+        self._frame_cost += (spent / len(pull.rows) - self._frame_cost) / 8
+        for violation in violations:
+            self._note(violation)
 
     def _afford(self, events: int) -> bool:
         if self.share is None:

@@ -21,6 +21,7 @@ from dataplane.records import Kind
 from dataplane.rules.conformance.packed import PackedRing
 from dataplane.rules.conformance.ring import Buffer, Ring, Use
 from dataplane.rules.conformance.split import SplitRing
+from dataplane.snapshot import NetConfig
 
 
 class Event(NamedTuple):
@@ -36,6 +37,21 @@ class Event(NamedTuple):
     queue: int
     slot: int
     many: int  #: `count` of the record
+
+
+class Logged(NamedTuple):
+    """One frame of the frame log: its net header, what was captured of it, and its first buffer."""
+
+    queue: int
+    position: int
+    head: int
+    time: int
+    direction: int
+    buffers: int
+    length: int
+    header_length: int
+    header: bytes
+    data: bytes | memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +99,8 @@ class Scene:
         self.status: int | None = None  #: None: not known
         self.offered: int | None = None
         self.accepted: int | None = None
+        self.device: int | None = None  #: 1: network (5)
+        self.config: NetConfig | None = None
         self.rings: dict[int, Ring] = {}
         self._resets: dict[int, int] = {}  # by queue: the event of its newest reset
         self._starts: list[int] = []
@@ -96,6 +114,7 @@ class Scene:
         base = keyframe.base
         self.status, self.offered = base.status, base.identity.offered
         self.accepted = base.identity.accepted
+        self.device, self.config = base.identity.device_id, base.config
         made = []
         untouched = base.state == "stopped" or base.identity.kind == "bare"
         for shape, memory, own in zip(keyframe.shapes, keyframe.memory, keyframe.own, strict=True):
