@@ -28,7 +28,7 @@ def packed(features: str = "", size: int = 8, **changes: object) -> Hand:
     return Hand("packed", size, features, **changes)  # type: ignore[arg-type]
 
 
-# ---- how it begins ------------------------------------------------------------------------------------------
+# ---- how it begins -----------------------------------------------------------------------------------------
 
 
 @case("PACKED-BOTH-01")
@@ -59,7 +59,7 @@ def first_flags(wrong: bool) -> Hand:
     return hand
 
 
-# ---- lists and tables ---------------------------------------------------------------------------------------
+# ---- lists and tables --------------------------------------------------------------------------------------
 
 
 def listed(hand: Hand, flags: list[int]) -> Hand:
@@ -165,7 +165,7 @@ def id_on_its_way(wrong: bool) -> Hand:
     return hand
 
 
-# ---- laps and slots -----------------------------------------------------------------------------------------
+# ---- laps and slots ----------------------------------------------------------------------------------------
 
 
 @case("PACKED-BOTH-02")
@@ -278,7 +278,7 @@ def address_behind_flags(wrong: bool) -> Hand:
     return hand
 
 
-# ---- what comes back ----------------------------------------------------------------------------------------
+# ---- what comes back ---------------------------------------------------------------------------------------
 
 
 @case("PACKED-DEV-29")
@@ -331,7 +331,7 @@ def batch(wrong: bool) -> Hand:
     return hand
 
 
-# ---- words that ask for notifications -----------------------------------------------------------------------
+# ---- words that ask for notifications ----------------------------------------------------------------------
 
 
 @case("PACKED-EVT-31")

@@ -1,4 +1,4 @@
-"""Rows of every queue, whatever its layout: resets, withdrawn buffers, features. Right is silent, wrong named."""
+"""Rows of every queue: resets, withdrawn buffers, features. What is right is silent, what is wrong named."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def case(*rows: str) -> Callable[[Case], Case]:
     return put
 
 
-# ---- how it begins ------------------------------------------------------------------------------------------
+# ---- how it begins -----------------------------------------------------------------------------------------
 
 
 @case("SPLIT-BOTH-01")
@@ -54,7 +54,7 @@ def first_flags(wrong: bool) -> Hand:
     return hand
 
 
-# ---- chains and tables --------------------------------------------------------------------------------------
+# ---- chains and tables -------------------------------------------------------------------------------------
 
 
 def chain(hand: Hand, flags: list[int], follow: list[int] | None = None, length: int = 64) -> Hand:
@@ -162,7 +162,7 @@ def plain_then_table(wrong: bool) -> Hand:
     return hand
 
 
-# ---- indices and elements -----------------------------------------------------------------------------------
+# ---- indices and elements ----------------------------------------------------------------------------------
 
 
 @case("SPLIT-DRV-18")
@@ -247,7 +247,7 @@ def out_of_order(wrong: bool) -> Hand:
     return hand
 
 
-# ---- what is on its way stays as it is ----------------------------------------------------------------------
+# ---- what is on its way stays as it is ---------------------------------------------------------------------
 
 
 @case("SPLIT-DRV-43")
@@ -274,7 +274,7 @@ def changed_on_its_way(wrong: bool) -> Hand:
     return hand
 
 
-# ---- words that ask for notifications -----------------------------------------------------------------------
+# ---- words that ask for notifications ----------------------------------------------------------------------
 
 
 @case("SPLIT-NOT-19")

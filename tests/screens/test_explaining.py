@@ -147,7 +147,7 @@ def test_every_command_that_is_advised_is_understood() -> None:
         cli.parser().parse_args(["run", *options.strip("`").split()])
 
 
-# ---- rows of the spec ---------------------------------------------------------------------------------------
+# ---- rows of the spec --------------------------------------------------------------------------------------
 
 
 def test_a_row_of_the_spec_is_told(capsys: pytest.CaptureFixture[str]) -> None:

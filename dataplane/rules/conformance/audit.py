@@ -17,10 +17,11 @@ from dataplane.keyframe import Keyframe
 from dataplane.past.order import Order
 from dataplane.records import Kind, Side
 from dataplane.rules.conformance.check import Check
+from dataplane.rules.conformance.checks import CHECKS
 from dataplane.rules.conformance.ring import Buffer, Use
 from dataplane.rules.conformance.row import Row, Violation
 from dataplane.rules.conformance.scene import Event, Happened, Logged, Scene, Stored
-from dataplane.rules.conformance.table import CHECKS, ROWS
+from dataplane.rules.conformance.table import ROWS
 from dataplane.snapshot import Array
 from dataplane.source import Frames
 

@@ -1,4 +1,7 @@
-"""Every row that is checked, and every one that cannot be seen from inside of a process, with the reason."""
+"""Every row that is checked, and every one that cannot be seen from inside of a process, with the reason.
+
+Only what they say: `checks` has what judges them.
+"""
 
 from __future__ import annotations
 
@@ -6,44 +9,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dataplane.rules.conformance import (
-    beginning,
-    chains,
-    control,
-    features,
-    fields,
-    given_up,
-    held,
-    net,
-    notes,
-    offers,
-    returns,
     rows_elsewhere,
     rows_net,
     rows_packed,
     rows_queue,
     rows_split,
     rows_status,
-    status,
 )
-from dataplane.rules.conformance.check import Check
 from dataplane.rules.conformance.row import Row
 
 _TABLES = (rows_queue, rows_split, rows_packed, rows_status, rows_net)
 _UNSEEN = (rows_queue, rows_status, rows_net, rows_elsewhere)
-_CHECKING = (
-    beginning,
-    chains,
-    held,
-    returns,
-    fields,
-    notes,
-    given_up,
-    offers,
-    status,
-    features,
-    net,
-    control,
-)
 
 #: By id, those that are checked.
 ROWS: Mapping[str, Row] = MappingProxyType({row.id: row for part in _TABLES for row in part.ROWS})
@@ -52,5 +28,3 @@ ROWS: Mapping[str, Row] = MappingProxyType({row.id: row for part in _TABLES for 
 UNSEEN: Mapping[str, str] = MappingProxyType(
     {row: why for part in _UNSEEN for row, why in part.UNSEEN.items()}
 )
-
-CHECKS: tuple[type[Check], ...] = tuple(check for part in _CHECKING for check in part.CHECKS)
