@@ -98,7 +98,8 @@ bool fault_hushes(struct side *side, struct vq *q) {
 bool fault_hushed(struct side *side, struct vq *q) {
     bool was = *hushed(side, q);
     *hushed(side, q) = false;
-    return was;
+    /* A device asks for kicks of receive buffers only while a frame waits: that may begin at any time. */
+    return was || (!is_driver(side) && q->role == ROLE_RECEIVE);
 }
 
 static bool is_full(const struct vq *q) { return count_get(&q->drv.published) - q->dev.seen == q->size; }

@@ -137,7 +137,7 @@ def _behind(patient: Patient, queue: PackedQueue, slot: int) -> Iterator[Finding
     yield patient.finding(
         "USED_HOLE",
         _since(patient),
-        f"what the device used ends before slot {ends}, and it goes on at {device.used_idx}: it left slots out",
+        f"what the device used ends before slot {ends}, and it goes on at {device.used_idx}: it left some out",
         Evidence("flags", int(queue.desc[ends]["flags"]), ends),
         Evidence("device's next used slot", device.used_idx, device.used_idx),
         sections=_PACKED,
@@ -164,6 +164,8 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
             return "USED_HOLE", f"slot {at % queue.size} behind it is used"
     if queue.size & (queue.size - 1):
         return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
+    if device.used_idx != (slot + int((queue.owner == Owner.USED).sum())) % queue.size:
+        return "USED_HOLE", "the device went further than what it used: it left slots out"
     return "ADDR_STALE", "nothing that the device says it used stands in this ring: it writes elsewhere"
 
 

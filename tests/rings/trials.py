@@ -42,7 +42,8 @@ class Trial:
     pair: Pair
     doctor: Doctor = field(default_factory=Doctor)
     seen: dict[str, Finding] = field(default_factory=dict)  #: in the order in which they appeared
-    healed: bool = False
+    mended: int = 0  #: what had been collected then
+    generation: int = 1 << 63  #: before the reset that mended it
 
     @property
     def switch(self) -> Switch:
@@ -69,11 +70,11 @@ class Trial:
         self.pair.inject_fault(fault)
 
     def mend(self) -> None:
-        """Switch it off, and do what a user would: a kick and a call, and where that is not enough a reset."""
+        """Switch it off, and do what a user would: a kick and a call; where that is not enough, a reset."""
         self.pair.heal()
         self.pair.probe.kick(self.queue)
         self.pair.probe.call(self.queue)
-        self.healed = True
+        self.mended = self.pair.snapshot(()).queue(self.queue).collected
 
     @property
     def named(self) -> bool:
@@ -81,7 +82,15 @@ class Trial:
 
     @property
     def well(self) -> bool:
-        return not [one for one in self.doctor.findings if one.level == Level.FAULT]
+        """Nothing is wrong, and traffic goes round."""
+        queue = self.pair.snapshot(()).queue(self.queue)
+        moved = queue.generation > self.generation and queue.collected > 20
+        moved = moved or queue.collected > self.mended + 20
+        return moved and not [one for one in self.doctor.findings if one.level == Level.FAULT]
+
+    def reset(self) -> None:
+        self.generation = self.pair.snapshot(()).queue(self.queue).generation
+        self.pair.reset_queue(self.queue)
 
 
 def begun(name: str, layout: str, *, frozen: bool = False) -> Trial:
@@ -109,6 +118,10 @@ def watch(trials: Iterable[Trial], done: Callable[[Trial], bool], seconds: float
             trial.look()
         left = [trial for trial in left if not done(trial)]
         time.sleep(max(0.0, 1 / 15 - (time.monotonic() - began)))
+
+
+#: Whose time stands still while a pair is stepped, or whose harm is no standstill.
+TIMED = ("late_kick", "late_call", "livelock", "extra_kick", "extra_call", "spin")
 
 
 def stepped(name: str, layout: str) -> Trial:
