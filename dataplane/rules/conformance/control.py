@@ -97,7 +97,8 @@ class Commands(Check):
 class Pairs(Check):
     """Which queues may move while so many pairs are in use.
 
-    A side learns of a new number at its next turn: a smaller one binds it when it has slept twice.
+    A new number may be in force before the command is answered: while one is on its way nothing is judged. A
+    side learns of it at its next turn: a smaller one binds it when it has slept twice.
     """
 
     rows = ("MQ-DRV-02", "MQ-DEV-03", "NETRX-DRV-04")
@@ -142,13 +143,19 @@ class Pairs(Check):
 
     def available(self, buffer: Buffer) -> None:
         ring, bound = buffer.ring, self._bound[Side.DRIVER]
-        if bound and ring.shape.role == Role.TRANSMIT and ring.index // 2 >= bound:
+        if ring.shape.role == Role.TRANSMIT and self._beyond(ring, bound):
             self._name("MQ-DRV-02", ring, buffer.head, f"a frame is sent while {bound} pairs are used")
 
     def used(self, use: Use) -> None:
         ring, bound = use.ring, self._bound[Side.DEVICE]
-        if bound and ring.shape.role == Role.RECEIVE and ring.index // 2 >= bound and use.length:
+        if ring.shape.role == Role.RECEIVE and use.length and self._beyond(ring, bound):
             self._name("MQ-DEV-03", ring, None, f"a frame is delivered while {bound} pairs are used")
+
+    def _beyond(self, ring: Ring, bound: int) -> bool:
+        if not bound or ring.index // 2 < bound:
+            return False
+        rings = self.scene.rings.values()
+        return not any(other.outstanding for other in rings if other.shape.role == Role.CONTROL)
 
     def _name(self, row: str, ring: Ring, slot: int | None, words: str) -> None:
         if (row, ring.index) not in self._named:
