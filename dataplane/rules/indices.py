@@ -120,10 +120,10 @@ def skew(queue: AnyQueue) -> int | None:
     if packed(queue) is not None:
         if queue.size & (queue.size - 1):
             return None  # a device that goes on by a mask: see `rows`
-        if device.seen == driver.published and not driver.added:
-            return (device.last_avail - driver.avail_idx) % queue.size
         if device.seen == device.used and not device.holding and not device.unflushed:
             return (device.last_avail - device.used_idx) % queue.size
+        if device.seen == driver.published and not driver.added:
+            return (device.last_avail - driver.avail_idx) % queue.size
         return None  # positions are slots, which the counts do not tell
     begun = (driver.avail_idx - driver.added - driver.published) & _U16
     return (device.last_avail - device.seen - begun) & _U16

@@ -107,6 +107,17 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         return
     slot, wrap = driver.last_used, bool(driver.used_wrap)
     avail, used = _bits(queue, slot)
+    if (device.used_idx, bool(device.used_wrap)) == (slot, wrap):
+        yield patient.finding(
+            "PACKED_WRAP_WRONG",
+            _since(patient),
+            f"the device is where the driver is, slot {slot} with wrap {wrap:d}, and"
+            f" {queue.used - queue.collected} lie between them: one of them did not toggle its counter",
+            Evidence("device's used_wrap", device.used_wrap, slot),
+            Evidence("driver's used_wrap", driver.used_wrap, slot),
+            sections=_PACKED,
+        )
+        return
     if avail == used == wrap:
         yield from _behind(patient, queue, slot)
         return
@@ -137,7 +148,7 @@ def _behind(patient: Patient, queue: PackedQueue, slot: int) -> Iterator[Finding
     yield patient.finding(
         "USED_HOLE",
         _since(patient),
-        f"what the device used ends before slot {ends}, and it goes on at {device.used_idx}: it left some out",
+        f"what the device used ends before slot {ends}, it goes on at {device.used_idx}: it left slots out",
         Evidence("flags", int(queue.desc[ends]["flags"]), ends),
         Evidence("device's next used slot", device.used_idx, device.used_idx),
         sections=_PACKED,

@@ -1,4 +1,4 @@
-"""Each fault of the catalogue wakes the finding that it names and no graver unrelated one; mended, it goes."""
+"""Each fault of the catalogue wakes the finding that it names, and none that is graver; mended, it goes."""
 
 from __future__ import annotations
 

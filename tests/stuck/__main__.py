@@ -83,7 +83,8 @@ def _matrix(score: Score) -> None:
 def _wrong(score: Score, one: Result, shown: bool) -> str:
     code = next(entry.code for entry in score.entries if entry.id == one.key[0])
     state = "" if one.key[2] else " fixed"
-    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {one.failure or one.first or 'nothing'} {one.verdict}"
+    got = one.failure or one.first or "nothing"
+    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {got} {one.verdict}"
     return f"{line}\n      {', '.join(one.codes)}  {one.shown}" if shown else line
 
 

@@ -1,4 +1,4 @@
-"""Variants of a scenario: other sizes, indices, layouts, loads and times, by a seed, and the same without faults.
+"""Variants of a scenario: other sizes, indices, layouts, loads and times, by a seed, and without faults.
 
 What a variant is, is a scenario again: its text can be kept and played by itself.
 """
