@@ -24,7 +24,9 @@ def main() -> int:
     parser.add_argument("--variants", type=int, default=0, help="of each entry so many; 0: as it stands")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-fixed", action="store_true", help="not without their faults")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to write what went wrong, as scenarios")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="where to write what went wrong, as scenarios"
+    )
     parser.add_argument("--show", action="store_true", help="the rings of what was not found")
     options = parser.parse_args()
     try:
@@ -62,7 +64,9 @@ def _list(score: Score) -> None:
     for entry in score.entries:
         (with_it,) = score.of(entry, True)
         words = "found" if score.good(with_it) else f"{with_it.failure or with_it.first or 'nothing'}"
-        fixed = "".join("silent" if score.good(one) else one.failure or one.first for one in score.of(entry, False))
+        fixed = "".join(
+            "silent" if score.good(one) else one.failure or one.first for one in score.of(entry, False)
+        )
         print(f"{entry.id}  {entry.code:<30} {words:<34} {fixed}")
 
 
@@ -79,7 +83,8 @@ def _matrix(score: Score) -> None:
 def _wrong(score: Score, one: Result, shown: bool) -> str:
     code = next(entry.code for entry in score.entries if entry.id == one.key[0])
     state = "" if one.key[2] else " fixed"
-    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {one.failure or one.first or 'nothing'} {one.verdict}"
+    found = one.failure or f"{one.first or 'nothing'} {one.verdict}"
+    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {found}"
     return f"{line}\n      {', '.join(one.codes)}  {one.shown}" if shown else line
 
 
