@@ -1,4 +1,4 @@
-"""Variants of a scenario by a seed: other sizes, indices, layouts, loads and times; and it without its faults.
+"""Variants of a scenario by a seed: sizes, indices, layouts, loads and times; and it without its faults.
 
 What a variant is, is a scenario again: its text can be kept and played by itself.
 """
