@@ -10,14 +10,14 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from inspector.diagnosis import HERTZ
 from inspector.messages import FeedFailed, Ticked
 from inspector.sanitise import one_line
 
 if TYPE_CHECKING:
     from textual.message_pump import MessagePump
 
-    from inspector.diagnosis import HERTZ
-from inspector.session import Session
+    from inspector.session import Session
     from inspector.tick import Tick
 
 RESTING = 4.0  #: readings a second of a frozen pair in which nothing happens

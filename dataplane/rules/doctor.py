@@ -31,7 +31,14 @@ from dataplane.snapshot import AnyQueue, Snapshot
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
 
 #: From cause to consequence.
-RULES: tuple[Rule, ...] = (rows.not_here, *indices.RULES, *rows.RULES, *given_up.RULES, *waiting.RULES)
+RULES: tuple[Rule, ...] = (
+    rows.not_here,
+    *indices.RULES,
+    *rows.RULES,
+    *indices.BEHIND_ROWS,
+    *given_up.RULES,
+    *waiting.RULES,
+)
 
 
 class Doctor:

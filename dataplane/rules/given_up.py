@@ -82,8 +82,10 @@ def dropped(patient: Patient) -> Iterator[Finding]:
         lately = patient.watched.dropped[side]
         count = state.drops - patient.watched.refused[side]
         known = _DROPPED.get((side, state.last_drop))
-        if not count or known is None or lately.still > 2 * SECOND:
+        if not count or known is None or lately.still > 2 * SECOND + patient.stuck:
             continue
+        if patient.watched.dropping[side].still < patient.stuck:
+            continue  # what else is wrong shows by then
         code, why, sections = known
         yield patient.finding(
             code,

@@ -125,9 +125,10 @@ def skew(queue: AnyQueue) -> int | None:
     return (device.last_avail - device.seen - begun) & _U16
 
 
-def base(patient: Patient) -> Iterator[Finding]:
-    """After a start the device looks where the driver did not begin."""
-    if patient.halves is None:
+def base(patient: Patient, late: bool = False) -> Iterator[Finding]:
+    """After a start the device looks where the driver did not begin. In a packed ring it may also have gone
+    astray on a chain: `late` is behind the rules that know."""
+    if patient.halves is None or (packed(patient.queue) is not None) is not late:
         return
     ahead, lasting = _based_wrong(patient), patient.watched.skew
     if not ahead or not (patient.at_rest or (lasting.still >= patient.stuck and lasting.seen >= _READINGS)):
@@ -268,4 +269,10 @@ def size(patient: Patient) -> Iterator[Finding]:
     )
 
 
+def packed_base(patient: Patient) -> Iterator[Finding]:
+    """`base` of a packed ring."""
+    return base(patient, late=True)
+
+
 RULES: tuple[Rule, ...] = (size, base, jumped, hidden, counts)
+BEHIND_ROWS: tuple[Rule, ...] = (packed_base,)

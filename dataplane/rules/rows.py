@@ -55,7 +55,7 @@ def not_available(patient: Patient) -> Iterator[Finding]:
         return
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if len(there) and int(there[0]) != slot:
-        code = "PACKED_INDEX_BAD" if queue.size & (queue.size - 1) else "BASE_MISMATCH"
+        code = "BASE_MISMATCH"
         why = f"the next buffer is at slot {int(there[0])}, the device is elsewhere"
     elif _swapped_bits(queue, slot) == (wrap, not wrap) and _swapped_length(queue, slot):
         code, why = "ENDIAN_SWAPPED", "they are right in the other byte order"
@@ -73,6 +73,27 @@ def not_available(patient: Patient) -> Iterator[Finding]:
         Evidence("flags", int(queue.desc[slot]["flags"]), slot),
         Evidence("avail_wrap", int(wrap)),
         sections=_PACKED,
+    )
+
+
+def astray(patient: Patient) -> Iterator[Finding]:
+    """Packed, a size that is no power of two: the next buffer is not where the device looks."""
+    queue, device = packed(patient.queue), patient.queue.device
+    if queue is None or device is None or not len(queue.desc) or not patient.at_rest:
+        return
+    if not queue.size & (queue.size - 1):
+        return
+    there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
+    if not len(there) or int(there[0]) == device.last_avail:
+        return
+    yield patient.finding(
+        "PACKED_INDEX_BAD",
+        _since(patient),
+        f"the next buffer is at slot {int(there[0])}, the device looks at {device.last_avail}: the size,"
+        f" {queue.size}, is no power of two",
+        Evidence("last_avail", device.last_avail, device.last_avail),
+        Evidence("next buffer", int(there[0]), int(there[0])),
+        sections=("2.8.1", "2.8"),
     )
 
 
@@ -355,6 +376,7 @@ def skipped(patient: Patient) -> Iterator[Finding]:
 
 
 RULES: tuple[Rule, ...] = (
+    astray,
     not_available,
     not_used,
     blamed_wrongly,

@@ -14,7 +14,7 @@ from dataplane.records import Side
 from dataplane.rules import notices
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate, Standing
-from dataplane.rules.patient import SECOND, Patient, several
+from dataplane.rules.patient import SECOND, Patient, is_receive, several
 from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify
 
 _OFTEN = 4.0  #: notifications a second that are read, and nothing moves: no sleep, but no work either
@@ -88,12 +88,11 @@ def sleeping(
     if again >= max(_OFTEN * gate.still / SECOND, _OFTEN):
         code = "LIVELOCK"
         why = f"the {way.receiver} read {several(again, way.name)} since, and took nothing"
-    elif sent.told > max(gate.passed, sent.reached):
+    elif sent.told > sent.reached:
         elsewhere = next((q for q in _others(patient) if _stray(q, way)), None)
         code = way.missing if elsewhere is None else way.wrong_queue
         where = "never written to the eventfd" if elsewhere is None else f"written for {elsewhere.name}"
-        upto = several(sent.told - gate.passed)
-        why = f"a {way.name} for {upto} of them was decided on, counted, and {where}"
+        why = f"the last {way.name} that was decided on was counted, and {where}"
     elif sent.reached > gate.passed and sent.pending:
         code = way.unserviced
         why = f"{several(sent.pending, way.name)} stand in the eventfd, and nobody reads them"
@@ -106,7 +105,7 @@ def sleeping(
     elif sent.reached > gate.passed and half.turns > got.heard_turn:
         code = way.took_none
         if way is KICK and gate.waits == patient.queue.size:
-            code = "FULL_RING_SEEN_AS_EMPTY"
+            code, alike = full_ring(patient)
         why = f"the {way.name} was read, the {way.receiver} came to the queue, took nothing and sleeps"
         decides = f"whether it would come again: inject a {way.name}"
     elif sent.reached > gate.passed:
@@ -119,6 +118,11 @@ def sleeping(
     elif wish.due:
         code = way.missing
         why = f"the {way.receiver} was not told, though {wish.words}; {decided}"
+        if wish.mode == "event" and sent.event == wish.raw and sent.answer == "quiet":
+            alike, decides = (
+                (way.suppressed_event,),
+                "whether a notification was sent for the crossing, long ago",
+            )
     else:
         code = way.suppressed_event if wish.mode == "event" else way.suppressed_flag
         why = f"the {way.receiver} sleeps and wants no {way.name}: {wish.words}"
@@ -140,6 +144,13 @@ def sleeping(
         alike=alike,
         decides=decides,
     )
+
+
+def full_ring(patient: Patient) -> tuple[str, tuple[str, ...]]:
+    """What it is called that a device takes nothing of a ring all of whose descriptors are available, and
+    what looks the same: a receive ring is always full."""
+    codes = ("FULL_RING_SEEN_AS_EMPTY", "DEVICE_NOT_CONSUMING")
+    return (codes[1], codes[:1]) if is_receive(patient.queue) else (codes[0], codes[1:])
 
 
 def _others(patient: Patient) -> list[AnyQueue]:

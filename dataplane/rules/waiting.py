@@ -39,12 +39,14 @@ def _starving(patient: Patient, device: DeviceState) -> bool:
 def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) -> Finding:
     queue, turns = patient.queue, device.turns - gate.turns[Side.DEVICE]
     code, why = "DEVICE_NOT_CONSUMING", "it is awake and does not come to this queue"
+    alike: tuple[str, ...] = ()
     if not turns and not queue.seen and device.turns == patient.watched.turned[Side.DEVICE]:
         code, why = "NOT_STARTED", "it never came to this queue, from the start"
     elif turns:
         why = f"it came to the queue {turns:,} times meanwhile and took nothing"
         if gate.waits == queue.size:
-            code, why = "FULL_RING_SEEN_AS_EMPTY", f"{why}: all {queue.size} descriptors are available"
+            code, alike = untold.full_ring(patient)
+            why = f"{why}: all {queue.size} descriptors are available"
     return patient.finding(
         code,
         gate.since,
@@ -54,6 +56,7 @@ def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) ->
         sections=("2.7.13", "2.8.21"),
         vantage="MHS",
         confidence="possible" if turns else "likely",
+        alike=alike,
     )
 
 
