@@ -42,7 +42,10 @@ def given_up(patient: Patient) -> Iterator[Finding]:
         other = "driver" if side == "device" else "device"
         code, sections = _BLAMED.get(reason, ("DEVICE_BROKEN", ("2.1.2",)))
         why = f"{reason.name}, which the {other} did"
-        if reason not in _BLAMED:
+        if reason == Reason.DUPLICATE_HEAD and state.last_drop == Reason.TOO_SHORT:
+            code, sections = "CHAIN_CUT", ("2.7.5", "2.8.6")
+            why = "a buffer too short for a frame, and the next with the same id: one chain, and NEXT missing"
+        elif reason not in _BLAMED:
             code = "DEVICE_BROKEN" if side == "device" else "DRIVER_NOT_REAPING"
             why = f"{reason.name}, and the ring shows no cause"
         yield patient.finding(

@@ -270,8 +270,10 @@ def size(patient: Patient) -> Iterator[Finding]:
 
 
 def packed_base(patient: Patient) -> Iterator[Finding]:
-    """`base` of a packed ring."""
-    return base(patient, late=True)
+    """`base` of a packed ring; a chain that the device read as several buffers is no other base."""
+    device = patient.queue.device
+    if device is None or device.last_drop != Reason.TOO_SHORT:
+        yield from base(patient, late=True)
 
 
 RULES: tuple[Rule, ...] = (size, base, jumped, hidden, counts)

@@ -108,6 +108,7 @@ def not_used(patient: Patient) -> Iterator[Finding]:
     slot, wrap = driver.last_used, bool(driver.used_wrap)
     avail, used = _bits(queue, slot)
     if avail == used == wrap:
+        yield from _behind(patient, queue, slot)
         return
     code, why = _unused_story(patient, queue, slot, wrap)
     yield patient.finding(
@@ -121,6 +122,26 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         sections=_PACKED,
         alike=("PACKED_WRAP_WRONG",) if code == "USED_HOLE" else (),
         decides="a hole at slot 0 on every lap is a wrap counter; at the edge of a batch a hole",
+    )
+
+
+def _behind(patient: Patient, queue: PackedQueue, slot: int) -> Iterator[Finding]:
+    """The device goes on behind slots that it left out."""
+    device, used = patient.queue.device, queue.owner == Owner.USED
+    heads = int((used & (queue.head == np.arange(queue.size))).sum())
+    if device is None or heads != queue.used - queue.collected or (queue.owner == Owner.UNKNOWN).any():
+        return
+    ends = (slot + int(used.sum())) % queue.size
+    if ends == device.used_idx or queue.size & (queue.size - 1):
+        return
+    yield patient.finding(
+        "USED_HOLE",
+        _since(patient),
+        f"what the device used ends before slot {ends}, and it goes on at {device.used_idx}: it left slots out",
+        Evidence("flags", int(queue.desc[ends]["flags"]), ends),
+        Evidence("device's next used slot", device.used_idx, device.used_idx),
+        sections=_PACKED,
+        alike=("SIZE_MISMATCH",),
     )
 
 

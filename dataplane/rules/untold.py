@@ -15,7 +15,7 @@ from dataplane.rules import notices
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate, Standing
 from dataplane.rules.patient import SECOND, Patient, is_receive, several
-from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify
+from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify, PackedQueue
 
 _OFTEN = 4.0  #: notifications a second that are read, and nothing moves: no sleep, but no work either
 
@@ -126,6 +126,9 @@ def sleeping(
     else:
         code = way.suppressed_event if wish.mode == "event" else way.suppressed_flag
         why = f"the {way.receiver} sleeps and wants no {way.name}: {wish.words}"
+        if wish.mode == "event" and _torn(wish.raw & 0xFFFF, _asked(way, driver, device, patient.queue)):
+            code = "TORN_VALUE"
+            why += "; one byte of that is right: it was stored, or read, in two halves"
         if patient.event_idx and patient.watched.flags:
             code = "FEATURE_MISMATCH"
             why += "; flags were used, which is for rings without EVENT_IDX"
@@ -144,6 +147,16 @@ def sleeping(
         alike=alike,
         decides=decides,
     )
+
+
+def _asked(way: Way, driver: DriverState, device: DeviceState, queue: AnyQueue) -> int:
+    """The event value that a sleeping side of ours asks for: where it will go on."""
+    at, wrap = (device.last_avail, device.avail_wrap) if way is KICK else (driver.last_used, driver.used_wrap)
+    return at | wrap << 15 if isinstance(queue, PackedQueue) else at
+
+
+def _torn(stands: int, means: int) -> bool:
+    return stands != means and stands & 0xFF == means & 0xFF and means & 0xFF != 0
 
 
 def full_ring(patient: Patient) -> tuple[str, tuple[str, ...]]:
