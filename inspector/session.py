@@ -68,6 +68,8 @@ class Session:
         self.badges: dict[str, tuple[str, str]] = {}  #: pieces of every screen's first line, by who says them
         self.watches: list[Watch] = []
         self.doctor = Doctor()
+        if not self.lent:
+            self.keeping.heed = self.doctor.heed_frames
         self.told: deque[tuple[str, str]] = deque(maxlen=8)  #: what the watches said, not yet shown
         self._owns = owns
         self._lock = threading.Lock()
@@ -95,6 +97,7 @@ class Session:
             if not self.lent:
                 self.history.append(events.rows, events.lost)
                 self._anchor(snapshot)
+                self.doctor.heed(snapshot, events, self.source.keyframe)
             self.keeping.settle(snapshot, time.monotonic())
             before = self.tick
             self._pulled += 1

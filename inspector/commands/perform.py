@@ -83,7 +83,7 @@ def _with_a_pair(options: argparse.Namespace) -> int:
     else:
         from inspector.commands.watching import watch as act
     program = capture_filter(getattr(options, "filter", None))
-    with opened(options, program) as source:
+    with opened(options, program, trace=getattr(options, "trace", "operations")) as source:
         return act(options, source)
 
 
