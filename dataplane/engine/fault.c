@@ -67,7 +67,9 @@ uint32_t fault_add(struct pair *pair, const struct fault *fault) {
     if (pair->faults == 0)
         for (uint32_t i = 0; i < pair->queues; i++) {
             struct vq *q = &pair->queue[i];
-            q->drv.told = q->drv.hushed = q->dev.told = q->dev.hushed = true;
+            /* One that sleeps has asked for notifications of all, and was told of none. */
+            q->drv.told = q->drv.hushed = !flag_get(&pair->driver.asleep);
+            q->dev.told = q->dev.hushed = !flag_get(&pair->device.asleep);
         }
     struct fault *f = &pair->fault[pair->faults++];
     *f = *fault;

@@ -20,6 +20,10 @@ static bool *told(const struct side *side, struct vq *q) {
     return is_driver(side) ? &q->drv.told : &q->dev.told;
 }
 
+static bool *hushed(const struct side *side, struct vq *q) {
+    return is_driver(side) ? &q->drv.hushed : &q->dev.hushed;
+}
+
 /* ---- which queue it comes to ------------------------------------------------------------------------ */
 
 /* What brings a side to a queue without the other side's telling. */
@@ -58,7 +62,10 @@ bool fault_serves(struct side *side, struct vq *q) {
     if (!broken && fault_meets(door, FAULT_BREAK, &value)) give_up(side, q, value);
     if (!is_driver(side) && present(door, FAULT_WRONG_SIZE))
         count_put(&q->dev.size, fault_meets(door, FAULT_WRONG_SIZE, &value) ? size_of(q, value) : q->size);
-    return side->polling || *told(side, q) || own_work(side, q);
+    bool own = own_work(side, q);
+    if (own)
+        *hushed(side, q) = true; /* it may wait there for the other side: it asks again before it sleeps */
+    return own || side->polling || *told(side, q);
 }
 
 void fault_served(struct side *side, struct vq *q, uint32_t moved) {
@@ -83,10 +90,6 @@ void fault_look_everywhere(struct side *side) {
 bool fault_deaf(struct side *side, struct vq *q) {
     side->door.queue = q->index;
     return fault_acts(&side->door, is_driver(side) ? FAULT_DEAF_CALL : FAULT_DEAF_KICK);
-}
-
-static bool *hushed(const struct side *side, struct vq *q) {
-    return is_driver(side) ? &q->drv.hushed : &q->dev.hushed;
 }
 
 bool fault_hushes(struct side *side, struct vq *q) {

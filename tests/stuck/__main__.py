@@ -17,11 +17,13 @@ from tests.stuck.entries import not_here
 from tests.stuck.playing import Result
 from tests.stuck.score import Score, chosen, played, runs
 
+_VARIANTS_MAX = 1000
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stuck", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("only", nargs="*", metavar="ENTRY", help="ids or codes; all without")
-    parser.add_argument("--variants", type=int, default=0, help="of each entry so many; 0: as it stands")
+    parser.add_argument("--variants", type=_count, default=0, help="of each entry so many; 0: as it stands")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--no-fixed", action="store_true", help="not without their faults")
     parser.add_argument(
@@ -31,8 +33,13 @@ def main() -> int:
     options = parser.parse_args()
     try:
         some = chosen(options.only)
+        if options.keep:
+            options.keep.mkdir(parents=True, exist_ok=True)
     except LookupError as error:
         print(error.args[0], file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"{options.keep}: {error.strerror}", file=sys.stderr)
         return 2
     began = time.monotonic()
     todo = list(runs(some, options.variants, options.seed, repaired=not options.no_fixed))
@@ -42,7 +49,6 @@ def main() -> int:
         for one in sorted(score.missed + score.alarms, key=lambda result: result.key):
             print(_wrong(score, one, options.show))
     if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
         texts = {run.key: run.text for run in todo}
         for one in score.missed + score.alarms:
             name = f"{one.key[0]}-{one.key[1]}{'' if one.key[2] else '-fixed'}.toml"
@@ -58,6 +64,12 @@ def main() -> int:
         f" silent when fixed {repaired - len(score.alarms)} of {repaired}, {time.monotonic() - began:.0f} s"
     )
     return 1 if score.missed or score.alarms else 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) > _VARIANTS_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is out of range: 0 to {_VARIANTS_MAX}")
+    return int(text)
 
 
 def _list(score: Score) -> None:
@@ -83,8 +95,8 @@ def _matrix(score: Score) -> None:
 def _wrong(score: Score, one: Result, shown: bool) -> str:
     code = next(entry.code for entry in score.entries if entry.id == one.key[0])
     state = "" if one.key[2] else " fixed"
-    got = one.failure or one.first or "nothing"
-    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {got} {one.verdict}"
+    found = one.failure or f"{one.first or 'nothing'} {one.verdict}"
+    line = f"  {one.key[0]}.{one.key[1]}{state}: {code}, got {found}"
     return f"{line}\n      {', '.join(one.codes)}  {one.shown}" if shown else line
 
 

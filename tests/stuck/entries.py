@@ -1,4 +1,4 @@
-"""The catalogue of public bugs as scenarios: which are here, what each must be called, what may vary."""
+"""Public bugs as scenarios: which are here, what each must be called, what of it may vary."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def told(snapshot: Snapshot) -> str:
     for queue in snapshot.queues:
         driver, device = queue.driver, queue.device
         assert driver is not None and device is not None
-        sleep = "".join("zZ"[one] if half.asleep else "." for one, half in enumerate((driver, device)))
+        sleep = ("z" if driver.asleep else ".") + ("Z" if device.asleep else ".")
         kick, call = driver.kick, device.call
         words.append(
             f"{queue.name}/{queue.size} {queue.published}>{queue.seen}>{queue.used}>{queue.collected} {sleep}"

@@ -1,4 +1,4 @@
-"""The score: each entry with its faults, and without them; and variants, told as a confusion matrix."""
+"""The score: each entry with its faults and without them, as it stands or in variants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variants of a scenario: other sizes, indices, layouts, loads and times, by a seed, and without faults.
+"""Variants of a scenario by a seed: sizes, indices, layouts, loads and times; and it without its faults.
 
 What a variant is, is a scenario again: its text can be kept and played by itself.
 """
@@ -74,6 +74,8 @@ def varied(entry: Entry, rng: random.Random) -> dict[str, Any]:
             steps += _sent(step, entry, rng, ratio)
         elif set(step) - {"say"}:
             steps.append(step)
+    if rng.random() < 0.4:
+        steps += _other_way(rng, {str(step.get("queue", "tx0")) for step in steps if "fault" in step})
     return {"title": f"{entry.id}, varied", "about": document.get("about", ""), "pair": pair, "do": steps}
 
 
@@ -90,7 +92,7 @@ def _healthy(rng: random.Random, pairs: int, control: bool) -> list[Step]:
     steps: list[Step] = []
     for _ in range(rng.randint(0, 4)):
         queue = f"{rng.choice('tr')}x{rng.randrange(pairs)}"
-        steps.append({"send": [_frame(rng)], "queue": queue, "count": rng.choice((1, 2, 5, 20, 60))})
+        steps.append({"send": [_frame(rng)], "queue": queue, "count": rng.choice((1, 2, 5, 20, 60, 300))})
         if rng.random() < 0.5:
             steps.append({"run": round(rng.uniform(0.005, 0.12), 3)})
         else:
@@ -100,6 +102,13 @@ def _healthy(rng: random.Random, pairs: int, control: bool) -> list[Step]:
     if steps:
         steps.append({"until": "quiet", "limit": 200000})
     return steps
+
+
+def _other_way(rng: random.Random, queues: set[str]) -> list[Step]:
+    """Traffic where the fault is not, while it is there."""
+    other = "rx0" if queues & {"tx0", "tx1", "ctl"} else "tx0"
+    sent = {"send": [_frame(rng)], "queue": other, "count": rng.choice((1, 3, 10, 100))}
+    return [sent, {"run": round(rng.uniform(0.01, 0.2), 3)}] * rng.randint(1, 3)
 
 
 def _sent(step: Step, entry: Entry, rng: random.Random, ratio: float) -> list[Step]:
