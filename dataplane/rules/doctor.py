@@ -60,7 +60,8 @@ class Doctor:
                 since = before.since if before is not None else finding.since
                 found.setdefault(finding.key, replace(finding, since=since))
         self._last, self.wants = snapshot, frozenset(wants)
-        self.past.extend(one for key, one in known.items() if key not in found)
+        gone = (one for key, one in known.items() if key not in found)
+        self.past.extend(replace(one, until=snapshot.time) for one in gone)
         del self.past[:-_KEPT]
         self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
         return self.findings

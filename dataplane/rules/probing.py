@@ -6,12 +6,14 @@
     print(judge("kick", before, source.snapshot(()).queue(1), event_idx=True).verdict)
 
 What moves then had not been told; what does not move does not want to, or does not listen. A spare
-notification is one that nothing asked for: both sides have to bear it (2.7.7.1, 2.7.10, 2.8.10).
+notification is one that nothing asked for: both sides have to bear it (2.7.7.1, 2.7.10.2).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 from dataplane.rules import notices
@@ -25,7 +27,10 @@ Kind = Literal["kick", "call"]
 Answer = Literal["lost", "stops", "refuses", "deaf", "nothing"]
 
 WAIT = 0.5  #: seconds in which a side that listens has moved
-SECTIONS = ("2.7.7.1", "2.7.10", "2.8.10")
+#: Where the spec says that the side which gets it has to bear it.
+SECTIONS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {"kick": ("2.7.10.2", "2.8.10"), "call": ("2.7.7.1", "2.8.10")}
+)
 
 _STAGES = ("seen", "used", "collected")
 
@@ -223,8 +228,11 @@ def _lost(probe: _Probe) -> tuple[str, tuple[str, ...]]:
         return "whether one was wanted is not known from here", codes
     wish = (notices.kick if kick else notices.call)(queue, probe.event_idx)
     name = "KICK" if kick else "CALL"
+    own, taken = (queue.driver.kick, queue.seen) if kick else (queue.device.call, queue.collected)
+    if own.told > taken:
+        return "one was sent for what waits", (f"{name}_DISCARDED",)
     if wish.due:
-        return f"one was wanted: {wish.words}", (f"{name}_MISSING", f"{name}_DISCARDED")
+        return f"one was wanted: {wish.words}", (f"{name}_MISSING",)
     if wish.mode == "event":
         stale = "KICK_SUPPRESSED_EVENT" if kick else "CALL_SUPPRESSED_STALE"
         return f"none was wanted: {wish.words}", (stale,)
