@@ -18,7 +18,7 @@ from typing import Literal
 
 from dataplane.rules import notices
 from dataplane.rules.gates import Gate
-from dataplane.rules.patient import several
+from dataplane.rules.patient import is_receive, several
 from dataplane.snapshot import AnyQueue, DeviceState, DriverState
 
 Kind = Literal["kick", "call"]
@@ -94,13 +94,22 @@ class _Probe:
 
 def proposed(queue: AnyQueue) -> Kind:
     """Which of the two would tell more about what waits in this queue."""
-    return "call" if queue.used > queue.collected and queue.published == queue.seen else "kick"
+    if queue.used == queue.collected:
+        return "kick"
+    return "call" if queue.published == queue.seen or _for_frames(queue) else "kick"
+
+
+def _for_frames(queue: AnyQueue) -> bool:
+    """Whether what is available waits for frames, as it does in a receive queue, and none is there."""
+    return is_receive(queue) and (queue.device is None or not queue.device.backlog)
 
 
 def foreseen(kind: Kind, queue: AnyQueue) -> str:
     """What it can prove, in one line, before it is sent."""
     side, does = ("device", "sees") if kind == "kick" else ("driver", "collects")
     waits = _moves(queue, queue)[Gate.SEEN if kind == "kick" else Gate.COLLECTED].waited
+    if kind == "kick" and _for_frames(queue):
+        return "empty buffers of a receive queue wait for frames: nothing moves unless one is there"
     if not waits:
         return f"nothing waits for the {side} here: a {kind} has nothing to tell it of"
     return f"{several(waits)} wait{'s' * (waits == 1)}: if the {side} {does} them now, it had not been told"
@@ -118,6 +127,9 @@ def judge(kind: Kind, before: AnyQueue, after: AnyQueue, event_idx: bool) -> Jud
     if not gate.waited:
         return _none_waited(probe)
     if not gate.moved:
+        if kind == "kick" and _for_frames(after):
+            why = "nothing moved: empty buffers of a receive queue wait for frames, and that is their work"
+            return probe.said("nothing", why, then="see whether frames come to the device at all")
         return _unmoved(probe)
     if _told_itself(probe):
         other = "driver" if kind == "kick" else "device"

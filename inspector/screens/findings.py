@@ -117,7 +117,9 @@ class FindingsScreen(Screen[None]):
             stuck = doctor.STUCK
             told = calm(tick.snapshot, dict(tick.meters), stuck, _RULES, width)
             page.put(
-                [("watching", "text"), (session.source.identity.name, "muted")], told, self._of is not None
+                [("watching", "text"), (f"  {session.source.identity.name}", "muted")],
+                told,
+                self._of is not None,
             )
             self._of = None
         else:

@@ -52,6 +52,7 @@ class ProbeDialogue(ModalScreen[None]):
         super().__init__()
         self.queue, self.kind = queue, kind
         self.judged: Judged | None = None
+        self.sent = False  #: whether one is on its way
         self._busy = False
 
     def compose(self) -> ComposeResult:
@@ -142,6 +143,7 @@ class ProbeDialogue(ModalScreen[None]):
                 raise RuntimeError("this source takes no probe")
             before = await asyncio.to_thread(source.snapshot, ())
             await asyncio.to_thread(source.probe.kick if kind == "kick" else source.probe.call, self.queue)
+            self.sent = True
             await asyncio.sleep(probing.WAIT)
             after = await asyncio.to_thread(source.snapshot, ())
             event_idx = f.has(after.identity.accepted, f.F_EVENT_IDX)
@@ -150,7 +152,7 @@ class ProbeDialogue(ModalScreen[None]):
         except Exception as error:
             self.ringscope.tell(one_line(error), "fault")
         finally:
-            self._busy = False
+            self._busy = self.sent = False
             if self.is_attached:
                 self._say()
 

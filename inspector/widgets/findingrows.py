@@ -66,7 +66,7 @@ def rows(finding: Finding, name: str, now: int, width: int) -> list[Row]:
     told += _para(f"seen by {seen or '-'} · {finding.confidence}", width, "muted")
     if finding.until:
         ago = duration(max(now - finding.until, 0))
-        told.insert(0, Row(((f" ✓ over since {ago}; it lasted {lasted(finding, now)}", "used"),)))
+        told.insert(0, Row(((f" ✓ over: it lasted {lasted(finding, now)}, until {ago} ago", "used"),)))
     return told
 
 

@@ -13,7 +13,7 @@ from capture.play import load_mix
 from dataplane import features as f
 from dataplane.faults_text import parse_fault
 from dataplane.pair import Pair, PlayFrame
-from dataplane.records import Reason
+from dataplane.records import Reason, Role
 from dataplane.rules import probing
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.probing import Judged, Kind
@@ -121,6 +121,18 @@ def test_which_one_is_proposed() -> None:
     assert probing.proposed(still("split", 41, 38, 38, 30)) == "kick"
     assert "3 buffers wait:" in probing.foreseen("kick", still("split", 41, 38, 38, 38))
     assert "nothing waits" in probing.foreseen("call", still("split", 41, 38, 38, 38))
+
+
+def test_empty_receive_buffers_prove_nothing() -> None:
+    waiting = replace(still("split", 41, 38, 38, 38), role=Role.RECEIVE)
+    told = probing.judge("kick", waiting, waiting, True)
+    assert told.answer == "nothing" and not told.codes and "wait for frames" in told.verdict
+    assert "wait for frames" in probing.foreseen("kick", waiting)
+    assert waiting.device is not None
+    held = replace(waiting, device=replace(waiting.device, backlog=1, asleep=True))
+    assert probing.judge("kick", held, held, True).answer == "deaf"  # a frame is there
+    used = replace(still("split", 41, 38, 38, 30), role=Role.RECEIVE)
+    assert probing.proposed(used) == "call"
 
 
 def test_sides_that_are_not_ours_are_judged_by_what_moves() -> None:

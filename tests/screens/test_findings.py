@@ -1,5 +1,7 @@
-"""The findings screen: what is wrong is found at one look, its evidence leads to the slot, what is over stays;
-and the probe: nothing is sent unasked, and what came of it is told."""
+"""The findings screen: one look tells what is wrong, its evidence leads to the slot, what is over stays.
+
+And the probe: nothing is sent unasked, and what came of it is told.
+"""
 
 from __future__ import annotations
 
