@@ -126,6 +126,11 @@ class Recording:
         return self._contents.beginning.began
 
     @property
+    def ended(self) -> int:
+        """Up to when it is known that nothing more happened, ns since the epoch; 0: to its last event."""
+        return self._state.time if self._state is not None else 0
+
+    @property
     def size(self) -> int:
         """Bytes of the file that are whole blocks."""
         return self._contents.size

@@ -39,7 +39,7 @@ class Kind(IntEnum):
     STATUS = 16  #: device status written: old -> new
     FEATURES = 17  #: driver features written: old = offered, new = accepted
     CONTROL = 18  #: control command answered: place = class << 8 | command, old = queue pairs now, new = ack
-    QUEUE_RESET = 19  #: one queue was reset
+    QUEUE_RESET = 19  #: one queue was reset: place = its index, new = its generation
     BROKEN = 20  #: a side gave a queue up: new = reason
     CONFIG = 21  #: configuration changed: new = generation
     FREEZE = 22  #: both sides rest: old -> new trace level in force (0 off, 1 operations, 2 stores)

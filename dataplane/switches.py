@@ -117,7 +117,7 @@ _WRAP_BITS = (layout.PACKED_F_AVAIL | layout.PACKED_F_USED) << 48
 
 _ALL = (
     # kick: driver to device
-    _one("lose_kick", "KICK_DISCARDED"),
+    _one("lose_kick", "KICK_MISSING"),
     _one("eat_kick", "KICK_DISCARDED"),
     _one("deaf_kick", "KICK_UNSERVICED"),
     _one("late_kick", value=20_000),
@@ -140,7 +140,7 @@ _ALL = (
         Part("drop_store", _V, "device_event", 0),
     ),
     # call: device to driver
-    _one("lose_call", "CALL_DISCARDED", **_RX),
+    _one("lose_call", "CALL_MISSING", **_RX),
     _one("eat_call", "CALL_DISCARDED", **_RX),
     _one("deaf_call", "CALL_DISCARDED", **_RX),
     _one("late_call", value=20_000, **_RX),

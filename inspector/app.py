@@ -19,7 +19,8 @@ from dataplane.source import RingSource
 from inspector import changing, ending, leading, menu, remembered, theme
 from inspector.chrome import Foot, TopLine
 from inspector.cli import has_terminal
-from inspector.feed import HERTZ, Feed
+from inspector.diagnosis import HERTZ
+from inspector.feed import Feed
 from inspector.headlines import Piece, facts, headline, recorded
 from inspector.keys import BINDINGS
 from inspector.messages import FeedFailed, Ticked

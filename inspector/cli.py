@@ -86,7 +86,8 @@ where the last visit ended."""
 
 _EXPLAIN = """\
 What a code of a stuck queue means: what one sees, what to do next, why it comes to it and where it did,
-what looks the same. Without one all codes by family, those too that have to be found by hand."""
+what looks the same. Without one all codes by family, those too that have to be found by hand. A row of the
+spec (SPLIT-DRV-18) is told as well: what it asks for, of whom, and by what it is seen."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -152,6 +153,15 @@ def parser() -> argparse.ArgumentParser:
     watched = add("check", "watch the rings and say what is wrong with them")
     watched.add_argument("--json", action="store_true", help="what was found, as one JSON object")
     watched.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long (5)")
+    watched.add_argument(
+        "--trace",
+        choices=("operations", "stores"),
+        default="operations",
+        help="stores: each is held against the spec as well, row by row (ringscope explain --conformance)",
+    )
+    instead = watched.add_mutually_exclusive_group()
+    instead.add_argument("--scenario", metavar="FILE", help="play this, and watch it for as long afterwards")
+    instead.add_argument("--recording", metavar="FILE", help="look through this instead of at a pair")
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
     recordings.add_record_options(add("record", "write all that happens in the rings to a file"))
@@ -174,6 +184,9 @@ def parser() -> argparse.ArgumentParser:
     explained = add_plain("explain", "what a code means, and what to do", _EXPLAIN)
     explained.add_argument("code", metavar="CODE", nargs="?", default=None, help="such as KICK_MISSING")
     explained.add_argument("--json", action="store_true", help="the same as one JSON object")
+    explained.add_argument(
+        "--conformance", action="store_true", help="how many rows of the spec are checked, by family"
+    )
     _add_dissect(add_plain("dissect", "show the packets of a capture file", _DISSECT, _DISSECT_EXAMPLES))
     _add_extcap(add_plain("extcap", "our pairs as interfaces of Wireshark", _EXTCAP))
     return top
@@ -301,7 +314,8 @@ def _check(options: argparse.Namespace) -> str | None:
             return "extcap: say --install or --uninstall with the folder"
         return None
     if options.command == "explain":
-        return None
+        both = options.conformance and options.code is not None
+        return "explain one code, or count the rows with --conformance" if both else None
     if options.command == "dissect":
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"

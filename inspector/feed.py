@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from inspector.diagnosis import HERTZ
 from inspector.messages import FeedFailed, Ticked
 from inspector.sanitise import one_line
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from inspector.session import Session
     from inspector.tick import Tick
 
-HERTZ = 15.0
 RESTING = 4.0  #: readings a second of a frozen pair in which nothing happens
 
 

@@ -7,6 +7,7 @@ events. `settled` says up to which frame nothing more will be learnt.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ class Keeping:
         self.settled = 0  #: up to this frame number the stages are final
         self.lost = 0  #: overwritten before they were read
         self.program: Program | None = None  #: what the frame log takes; None: every frame
+        self.heed: Callable[[Frames], None] | None = None  #: who else reads what was logged, as it comes
         self._source = source
         self._cursor: Cursor = START
         self._stages = Stages()
@@ -49,6 +51,8 @@ class Keeping:
             if not len(frames.rows):
                 break
             self.frames.append(records(frames), frames.data, frames.offsets)
+            if self.heed is not None:
+                self.heed(frames)
             added += len(frames.rows)
             if len(frames.data) < _SMALL:
                 break

@@ -68,6 +68,8 @@ class Session:
         self.badges: dict[str, tuple[str, str]] = {}  #: pieces of every screen's first line, by who says them
         self.watches: list[Watch] = []
         self.doctor = Doctor()
+        if not self.lent:
+            self.keeping.heed = self.doctor.heed_frames
         self.told: deque[tuple[str, str]] = deque(maxlen=8)  #: what the watches said, not yet shown
         self._owns = owns
         self._lock = threading.Lock()
@@ -86,7 +88,7 @@ class Session:
     def pull(self) -> Tick:
         """Read the source once. Whatever the source raises passes through."""
         with self._lock:
-            snapshot = self.source.snapshot(self.whole)
+            snapshot = self.source.snapshot(self._rows_wanted())
             lost = self.keeping.lost
             added = self.keeping.take()
             events = self.source.events(self._events)  # after the frames: what became of them is there too
@@ -95,6 +97,7 @@ class Session:
             if not self.lent:
                 self.history.append(events.rows, events.lost)
                 self._anchor(snapshot)
+                self.doctor.heed(snapshot, events, self.source.keyframe)
             self.keeping.settle(snapshot, time.monotonic())
             before = self.tick
             self._pulled += 1
@@ -116,6 +119,10 @@ class Session:
             if (said := watch(self, tick)) is not None:
                 self.told.append(said)
         return tick
+
+    def _rows_wanted(self) -> frozenset[int] | None:
+        """The queues whose rows are looked at, and those where the doctor needs them."""
+        return None if self.whole is None else self.whole | self.doctor.wants
 
     def _measured(self, snapshot: Snapshot) -> Mapping[int, Meter]:
         """Rates by what was read so far; of a recording, whose clock rests, by what it holds."""

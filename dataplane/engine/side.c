@@ -140,7 +140,8 @@ void *side_run(void *argument) {
         }
         if (side->asleep && !wake(side)) {
             idle = true;
-            if (!(armed(&side->door) & ARM_GATE)) sleep_until_told(side);
+            /* Asked again: the notification of a close may just have been read. */
+            if (!(armed(&side->door) & ARM_GATE) && !flag_get(&pair->closing)) sleep_until_told(side);
             continue;
         }
         side->port.full = true;

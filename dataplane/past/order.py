@@ -31,12 +31,13 @@ class Run:
 class Order:
     """Takes pulls as they come. One thread at a time.
 
-    Event numbers of a source begin at 1; a sequence that is joined later begins with a gap.
+    Event numbers of a source begin at 1; a sequence that is joined later begins with a gap, unless `first`
+    says which number is the first that is wanted.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: int = 1) -> None:
         self._waiting: Array = np.zeros(0, EVENT)
-        self._next = 1  #: the number that comes next
+        self._next = first  #: the number that comes next
         self._pulls = 0  #: without it, while others waited
         self._gap = False
 

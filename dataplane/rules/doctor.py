@@ -18,20 +18,30 @@ own counts (`indices`, `rows`) explains why a side gave up (`given_up`), and tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from dataplane import features as f
+from dataplane.keyframe import Keyframe
 from dataplane.rules import given_up, indices, manners, rows, waiting
+from dataplane.rules.conformance.review import Review
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gates
 from dataplane.rules.patient import SECOND, Patient, Rule
 from dataplane.snapshot import AnyQueue, Snapshot
+from dataplane.source import Events, Frames
 
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
 
 #: From cause to consequence.
-RULES: tuple[Rule, ...] = (*indices.RULES, *rows.RULES, *given_up.RULES, *waiting.RULES)
+RULES: tuple[Rule, ...] = (
+    rows.not_here,
+    *indices.RULES,
+    *rows.RULES,
+    *indices.BEHIND_ROWS,
+    *given_up.RULES,
+    *waiting.RULES,
+)
 
 
 class Doctor:
@@ -45,6 +55,8 @@ class Doctor:
         self.findings: tuple[Finding, ...] = ()  #: of the newest snapshot, the gravest first
         self.past: list[Finding] = []  #: those that are gone, the newest last
         self.wants: frozenset[int] = frozenset()  #: queues whose rows the next snapshot should have
+        self.review = Review()
+        self._broken: tuple[Finding, ...] = ()  # rows of the spec that were not kept
 
     def look(self, snapshot: Snapshot) -> tuple[Finding, ...]:
         """The findings of this snapshot, the gravest first; of one that stays `since` stays."""
@@ -59,12 +71,23 @@ class Doctor:
                 before = known.get(finding.key)
                 since = before.since if before is not None else finding.since
                 found.setdefault(finding.key, replace(finding, since=since))
+            for finding in self._broken:
+                found.setdefault(finding.key, finding)
         self._last, self.wants = snapshot, frozenset(wants)
         gone = (one for key, one in known.items() if key not in found)
         self.past.extend(replace(one, until=snapshot.time) for one in gone)
         del self.past[:-_KEPT]
         self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
         return self.findings
+
+    def heed(self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]) -> None:
+        """What happened up to the next snapshot: each store is held against the rows of the spec, as far as
+        the review's share of time goes; what was not kept is among the findings of that snapshot."""
+        self._broken = self.review.look(snapshot, events, keyframe)
+
+    def heed_frames(self, frames: Frames) -> None:
+        """What was logged of frames since: their net headers are held against the spec in the same way."""
+        self.review.frames(frames)
 
     def _all(self, snapshot: Snapshot, wants: set[int]) -> Iterator[Finding]:
         silent = self._silent_reset(snapshot)
@@ -76,7 +99,9 @@ class Doctor:
             watched = self._gates.of(queue)
             patient = Patient(snapshot, queue, watched, self._stuck, self._gates)
             manners.count_unwanted(watched, queue, patient.event_idx)
-            watched.skew.see(indices.skew(queue), patient.gates.ran)
+            ahead = indices.skew(queue)
+            if ahead is not None:
+                watched.skew.see(ahead, patient.gates.ran)
             for finding in self._story(patient):
                 if silent is None or finding.code != "DEVICE_BROKEN":
                     yield finding

@@ -66,10 +66,12 @@ class Watched:
     rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
     backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
-    empty: int = 0  #: ns of running during which no buffer was the device's
+    empty: Lasting = field(default_factory=Lasting)  #: whether the device has no buffer, and used no more
     drops: int = 0  #: of the device, when that began
     dropped: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    dropping: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))  #: any at all
     refused: tuple[int, int] = (0, 0)  #: drops of both when it was first looked at
+    quiet: tuple[int, int] = (0, 0)  #: decisions not to notify, when it was first looked at
     flags: bool = False  #: a flags word was not 0 in memory at some reading
     decided: tuple[int, int] = (0, 0)  #: decisions of both sides up to the last reading
     asked: tuple[int, int] = (0, 0)  #: of the last 64 readings with a new notification, a bit where it was
@@ -118,6 +120,7 @@ class Gates:
         if watched is None or watched.generation != queue.generation:
             watched = self._queues[queue.index] = Watched(queue.generation, turns)
             watched.refused = (driver.drops if driver else 0, device.drops if device else 0)
+            watched.quiet = (driver.kick.quiet if driver else 0, device.call.quiet if device else 0)
             ran = 0
         counts = (queue.published, queue.seen, queue.used, queue.collected)
         for gate in Gate:
@@ -129,10 +132,9 @@ class Gates:
             else:
                 standing.still += ran
             standing.waits, standing.passed = waits, passed
-        if queue.published != queue.used or not ran:
-            watched.empty, watched.drops = 0, device.drops if device else 0
-        else:
-            watched.empty += ran
+        watched.empty.see((queue.published == queue.used, queue.used), ran)
+        if watched.empty.seen == 1:
+            watched.drops = device.drops if device else 0
         watched.rest.see(positions(queue), ran)
         self._sides(watched, queue, ran)
 
@@ -148,6 +150,8 @@ class Gates:
         watched.dropped[Side.DEVICE].see(device.drops, ran)
         if not isinstance(queue, PackedQueue):
             watched.flags |= bool(queue.avail_flags or queue.used_flags)
+        watched.dropping[Side.DRIVER].see(driver.drops > watched.refused[Side.DRIVER], ran)
+        watched.dropping[Side.DEVICE].see(device.drops > watched.refused[Side.DEVICE], ran)
         withheld = device.call.told > max(device.call.reached, queue.collected)
         watched.delayed += watched.withheld and not withheld and bool(ran)
         watched.withheld = withheld

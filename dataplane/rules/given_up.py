@@ -1,4 +1,4 @@
-"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue without buffers."""
+"""A side that gave a queue up or drops frames, by the reason that it says; a receive queue that is empty."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ def given_up(patient: Patient) -> Iterator[Finding]:
     """What a side refused to go on with: it names the code, and the other side did it."""
     queue = patient.queue
     for side, state in (("device", queue.device), ("driver", queue.driver)):
-        if state is None or not state.broken or not (patient.at_rest or patient.snapshot.state != "running"):
+        if state is None or not state.broken or not patient.settled:
             continue  # what stands in memory then may say more
         reason = Reason(state.broken)
         other = "driver" if side == "device" else "device"
         code, sections = _BLAMED.get(reason, ("DEVICE_BROKEN", ("2.1.2",)))
         why = f"{reason.name}, which the {other} did"
-        if reason not in _BLAMED:
+        if reason == Reason.DUPLICATE_HEAD and state.last_drop == Reason.TOO_SHORT:
+            code, sections = "CHAIN_CUT", ("2.7.5", "2.8.6")
+            why = "a buffer too short for a frame, and the next with the same id: one chain, and NEXT missing"
+        elif reason not in _BLAMED:
             code = "DEVICE_BROKEN" if side == "device" else "DRIVER_NOT_REAPING"
             why = f"{reason.name}, and the ring shows no cause"
         yield patient.finding(
@@ -82,8 +85,10 @@ def dropped(patient: Patient) -> Iterator[Finding]:
         lately = patient.watched.dropped[side]
         count = state.drops - patient.watched.refused[side]
         known = _DROPPED.get((side, state.last_drop))
-        if not count or known is None or lately.still > 2 * SECOND:
+        if not count or known is None or lately.still > 2 * SECOND + patient.stuck:
             continue
+        if patient.watched.dropping[side].still < patient.stuck:
+            continue  # what else is wrong shows by then
         code, why, sections = known
         yield patient.finding(
             code,
@@ -100,7 +105,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     """A receive queue without a buffer while frames come: nobody refills it."""
     queue = patient.queue
     device = queue.device
-    if not is_receive(queue) or device is None or patient.watched.empty < patient.stuck:
+    empty = patient.watched.empty.still
+    if not is_receive(queue) or device is None or queue.published != queue.used or empty < patient.stuck:
         return
     if queue.used != queue.collected:
         return  # it cannot refill what it has not collected
@@ -110,8 +116,8 @@ def starved(patient: Patient) -> Iterator[Finding]:
     frames = f"{several(dropped, 'frame')} dropped" if dropped else "a frame waits"
     yield patient.finding(
         "RX_STARVED",
-        patient.snapshot.time - patient.watched.empty,
-        f"no receive buffer for {for_long(patient.watched.empty)}: {frames}",
+        patient.snapshot.time - empty,
+        f"no receive buffer for {for_long(empty)}: {frames}",
         Evidence("published", queue.published),
         Evidence("used", queue.used),
         Evidence("drops", dropped),

@@ -51,7 +51,7 @@ _SAYS = {
 def jumped(patient: Patient) -> Iterator[Finding]:
     """A side gave up for an index that it read (split): what was wrong with that value?"""
     queue = split(patient.queue)
-    if queue is None or patient.halves is None:
+    if queue is None or patient.halves is None or not patient.settled:
         return
     driver, device = patient.halves
     since = min(gate.since for gate in patient.watched.gates)
@@ -107,26 +107,28 @@ def _used_skew(patient: Patient) -> int:
 
 
 def _based_wrong(patient: Patient) -> int:
-    """By how much the device is ahead of where the driver began; 0 where they agree."""
-    return skew(patient.queue)
+    """By how much the device is ahead of where the driver began; 0 where they agree, or it is open."""
+    return skew(patient.queue) or 0
 
 
-def skew(queue: AnyQueue) -> int:
-    """The device's position against its count, and the driver's against its own; 0 where both agree."""
+def skew(queue: AnyQueue) -> int | None:
+    """The device's position against its count, and the driver's against its own; 0 where both agree, None
+    where that cannot be told."""
     driver, device = queue.driver, queue.device
     if driver is None or device is None:
-        return 0
+        return None
     if packed(queue) is not None:
         if device.seen != driver.published or driver.added or queue.size & (queue.size - 1):
-            return 0  # in slots, which the counts do not tell; a device that goes on by a mask: see `rows`
+            return None  # in slots, which the counts do not tell; a device that goes on by a mask: see `rows`
         return (device.last_avail - driver.avail_idx) % queue.size
     begun = (driver.avail_idx - driver.added - driver.published) & _U16
     return (device.last_avail - device.seen - begun) & _U16
 
 
-def base(patient: Patient) -> Iterator[Finding]:
-    """After a start the device looks where the driver did not begin."""
-    if patient.halves is None:
+def base(patient: Patient, late: bool = False) -> Iterator[Finding]:
+    """After a start the device looks where the driver did not begin. In a packed ring it may also have gone
+    astray on a chain: `late` is behind the rules that know."""
+    if patient.halves is None or (packed(patient.queue) is not None) is not late:
         return
     ahead, lasting = _based_wrong(patient), patient.watched.skew
     if not ahead or not (patient.at_rest or (lasting.still >= patient.stuck and lasting.seen >= _READINGS)):
@@ -267,4 +269,12 @@ def size(patient: Patient) -> Iterator[Finding]:
     )
 
 
+def packed_base(patient: Patient) -> Iterator[Finding]:
+    """`base` of a packed ring; a chain that the device read as several buffers is no other base."""
+    device = patient.queue.device
+    if device is None or device.last_drop != Reason.TOO_SHORT:
+        yield from base(patient, late=True)
+
+
 RULES: tuple[Rule, ...] = (size, base, jumped, hidden, counts)
+BEHIND_ROWS: tuple[Rule, ...] = (packed_base,)

@@ -60,6 +60,10 @@ def unwanted(patient: Patient) -> Iterator[Finding]:
         if patient.watched.asked[i].bit_count() < _NOT_ASKED:
             continue
         name = code.split("_")[0].lower()
+        polls = (device if i == 0 else driver).polling
+        if patient.event_idx and not polls and decision.quiet == patient.watched.quiet[i]:
+            yield _each_time(patient, code, name, sender, decision)
+            continue
         yield patient.finding(
             code,
             patient.snapshot.time,
@@ -71,6 +75,21 @@ def unwanted(patient: Patient) -> Iterator[Finding]:
             vantage="KS",
             level=Level.WARNING,
         )
+
+
+def _each_time(patient: Patient, alike: str, name: str, sender: str, decision: Notify) -> Finding:
+    return patient.finding(
+        "FEATURE_MISMATCH",
+        patient.snapshot.time,
+        f"the {sender} sends a {name} each time, whatever the event index says: it does not know EVENT_IDX",
+        Evidence("event", decision.event),
+        Evidence("sent", decision.sent),
+        Evidence("quiet", decision.quiet),
+        sections=("2.7.7.1", "2.7.10.1"),
+        vantage="KS",
+        level=Level.WARNING,
+        alike=(alike,),
+    )
 
 
 def delayed(patient: Patient) -> Iterator[Finding]:

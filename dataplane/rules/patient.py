@@ -40,6 +40,11 @@ class Patient:
         return self.gates.quiet or self.watched.rest.still >= self.stuck // 2
 
     @property
+    def settled(self) -> bool:
+        """Whether what stands in memory is the end of the story of a side that gave up."""
+        return self.at_rest or self.snapshot.state != "running"
+
+    @property
     def halves(self) -> tuple[DriverState, DeviceState] | None:
         """Both sides' own state, where both are ours."""
         if self.queue.driver is None or self.queue.device is None:
@@ -53,6 +58,10 @@ class Patient:
         if not standing.waits:
             return None
         return standing if self.gates.quiet or standing.still >= self.stuck else None
+
+    def waited(self, gate: Standing) -> str:
+        """For how long, in words."""
+        return "with both sides asleep" if self.gates.quiet else f"for {for_long(gate.still)}"
 
     def for_long(self, side: Side, asleep: bool) -> bool:
         """Whether a side has been asleep, or awake, for all the time that makes it stuck."""

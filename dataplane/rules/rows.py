@@ -14,7 +14,7 @@ from dataplane import layout
 from dataplane.records import Label, Owner, Reason
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.patient import Patient, Rule, packed, split
-from dataplane.snapshot import AnyQueue, PackedQueue
+from dataplane.snapshot import AnyQueue, PackedQueue, SplitQueue
 
 _AVAIL, _USED = layout.PACKED_F_AVAIL, layout.PACKED_F_USED
 _PACKED = ("2.8.1", "2.8.2", "2.8.22")
@@ -55,7 +55,7 @@ def not_available(patient: Patient) -> Iterator[Finding]:
         return
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if len(there) and int(there[0]) != slot:
-        code = "PACKED_INDEX_BAD" if queue.size & (queue.size - 1) else "BASE_MISMATCH"
+        code = "BASE_MISMATCH"
         why = f"the next buffer is at slot {int(there[0])}, the device is elsewhere"
     elif _swapped_bits(queue, slot) == (wrap, not wrap) and _swapped_length(queue, slot):
         code, why = "ENDIAN_SWAPPED", "they are right in the other byte order"
@@ -76,6 +76,27 @@ def not_available(patient: Patient) -> Iterator[Finding]:
     )
 
 
+def astray(patient: Patient) -> Iterator[Finding]:
+    """Packed, a size that is no power of two: the next buffer is not where the device looks."""
+    queue, device = packed(patient.queue), patient.queue.device
+    if queue is None or device is None or not len(queue.desc) or not patient.at_rest:
+        return
+    if not queue.size & (queue.size - 1):
+        return
+    there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
+    if not len(there) or int(there[0]) == device.last_avail:
+        return
+    yield patient.finding(
+        "PACKED_INDEX_BAD",
+        _since(patient),
+        f"the next buffer is at slot {int(there[0])}, the device looks at {device.last_avail}: the size,"
+        f" {queue.size}, is no power of two",
+        Evidence("last_avail", device.last_avail, device.last_avail),
+        Evidence("next buffer", int(there[0]), int(there[0])),
+        sections=("2.8.1", "2.8"),
+    )
+
+
 def not_used(patient: Patient) -> Iterator[Finding]:
     """Packed: used by the device's count, and not by the bits at the driver's cursor."""
     queue = packed(patient.queue)
@@ -87,6 +108,7 @@ def not_used(patient: Patient) -> Iterator[Finding]:
     slot, wrap = driver.last_used, bool(driver.used_wrap)
     avail, used = _bits(queue, slot)
     if avail == used == wrap:
+        yield from _behind(patient, queue, slot)
         return
     code, why = _unused_story(patient, queue, slot, wrap)
     yield patient.finding(
@@ -100,6 +122,26 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         sections=_PACKED,
         alike=("PACKED_WRAP_WRONG",) if code == "USED_HOLE" else (),
         decides="a hole at slot 0 on every lap is a wrap counter; at the edge of a batch a hole",
+    )
+
+
+def _behind(patient: Patient, queue: PackedQueue, slot: int) -> Iterator[Finding]:
+    """The device goes on behind slots that it left out."""
+    device, used = patient.queue.device, queue.owner == Owner.USED
+    heads = int((used & (queue.head == np.arange(queue.size))).sum())
+    if device is None or heads != queue.used - queue.collected or (queue.owner == Owner.UNKNOWN).any():
+        return
+    ends = (slot + int(used.sum())) % queue.size
+    if ends == device.used_idx or queue.size & (queue.size - 1):
+        return
+    yield patient.finding(
+        "USED_HOLE",
+        _since(patient),
+        f"what the device used ends before slot {ends}, and it goes on at {device.used_idx}: it left slots out",
+        Evidence("flags", int(queue.desc[ends]["flags"]), ends),
+        Evidence("device's next used slot", device.used_idx, device.used_idx),
+        sections=_PACKED,
+        alike=("SIZE_MISMATCH",),
     )
 
 
@@ -122,7 +164,7 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
             return "USED_HOLE", f"slot {at % queue.size} behind it is used"
     if queue.size & (queue.size - 1):
         return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
-    return "USED_HOLE", "the device left it out"
+    return "ADDR_STALE", "nothing that the device says it used stands in this ring: it writes elsewhere"
 
 
 def twice(patient: Patient) -> Iterator[Finding]:
@@ -226,6 +268,86 @@ def overwritten(patient: Patient) -> Iterator[Finding]:
     )
 
 
+def not_here(patient: Patient) -> Iterator[Finding]:
+    """Split: used.idx stays behind the device's, and the elements between are none of what is outstanding."""
+    queue = split(patient.queue)
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+        return
+    driver, device = patient.halves
+    behind = (device.used_idx - device.unflushed - queue.used_idx) & 0xFFFF
+    if not 0 < behind <= queue.size or driver.broken or device.broken:
+        return
+    slots = (queue.used_idx + np.arange(behind)) % queue.size
+    count = min(max(driver.in_flight, 0), queue.size)
+    heads = queue.avail_ring[(queue.avail_idx - count + np.arange(count)) % queue.size]
+    ids = queue.used_ring["id"][slots]
+    if np.isin(ids, heads).all() and (len(np.unique(ids)) == behind):
+        return
+    yield patient.finding(
+        "ADDR_STALE",
+        _since(patient),
+        f"the device used {behind} more by its own count, and neither used.idx nor the elements are here:"
+        " it writes elsewhere",
+        Evidence("used.idx", queue.used_idx),
+        Evidence("device's used.idx", device.used_idx),
+        Evidence("used.ring id", int(ids[0]), int(slots[0])),
+        sections=("2.7.8", "2.6"),
+        alike=("USED_NOT_PUBLISHED",),
+        decides="the addresses that the device was given, against those of the queue",
+    )
+
+
+_CHAIN = (Reason.CHAIN_LOOP, Reason.HEAD_OUT_OF_RANGE, Reason.WRITE_BEFORE_READ, Reason.INDIRECT_NEXT)
+
+
+def blamed_wrongly(patient: Patient) -> Iterator[Finding]:
+    """Split: the device gave up for a chain, or a head, and what stands there now is sound."""
+    queue, device = split(patient.queue), patient.queue.device
+    if queue is None or device is None or not len(queue.desc) or not patient.at_rest:
+        return
+    head = int(queue.avail_ring[device.last_avail % queue.size])
+    since = min(gate.since for gate in patient.watched.gates)
+    if device.broken in _CHAIN and _sound(queue, head):
+        yield patient.finding(
+            "DEVICE_BROKEN",
+            since,
+            f"the device gave up for {device.broken.name}, and the chain from head {head} is sound",
+            Evidence("reason", device.broken.name),
+            Evidence("avail.ring", head, head),
+            sections=("2.1.2", "2.7.5"),
+            alike=("STALE_DESCRIPTOR",),
+        )
+    if device.broken == Reason.DUPLICATE_HEAD and _doubled(queue) is None:
+        yield patient.finding(
+            "STALE_DESCRIPTOR",
+            since,
+            f"the device gave up for a head that it holds, and now head {head} stands there, and none twice:"
+            " it read the entry before it was written",
+            Evidence("avail.ring", head, head),
+            Evidence("last_avail", device.last_avail),
+            sections=("2.7.13.3", "2.7.6"),
+            alike=("ID_REUSED_WHILE_OUTSTANDING",),
+            decides="a store log: whether avail.idx was shown before the entry",
+        )
+
+
+def _sound(queue: SplitQueue, head: int) -> bool:
+    """Whether a chain ends, within the queue, what is read before what is written (2.7.4.2, 2.7.5.2)."""
+    written, slot = False, head
+    for _ in range(queue.size):
+        if slot >= queue.size:
+            return False
+        flags = int(queue.desc[slot]["flags"])
+        write = bool(flags & layout.DESC_F_WRITE)
+        if (written and not write) or (flags & layout.DESC_F_INDIRECT and flags & layout.DESC_F_NEXT):
+            return False
+        written = write
+        if not flags & layout.DESC_F_NEXT:
+            return True
+        slot = int(queue.desc[slot]["next"])
+    return False
+
+
 def read_early(patient: Patient) -> Iterator[Finding]:
     """The driver gave up for an id that it does not know, and what stands there now is sound (split)."""
     queue, driver = split(patient.queue), patient.queue.driver
@@ -274,4 +396,14 @@ def skipped(patient: Patient) -> Iterator[Finding]:
     )
 
 
-RULES: tuple[Rule, ...] = (not_available, not_used, chains, twice, read_early, overwritten, skipped)
+RULES: tuple[Rule, ...] = (
+    astray,
+    not_available,
+    not_used,
+    blamed_wrongly,
+    chains,
+    twice,
+    read_early,
+    overwritten,
+    skipped,
+)

@@ -14,8 +14,8 @@ from dataplane.records import Side
 from dataplane.rules import notices
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate, Standing
-from dataplane.rules.patient import SECOND, Patient, several
-from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify
+from dataplane.rules.patient import SECOND, Patient, is_receive, several
+from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify, PackedQueue
 
 _OFTEN = 4.0  #: notifications a second that are read, and nothing moves: no sleep, but no work either
 
@@ -88,13 +88,11 @@ def sleeping(
     if again >= max(_OFTEN * gate.still / SECOND, _OFTEN):
         code = "LIVELOCK"
         why = f"the {way.receiver} read {several(again, way.name)} since, and took nothing"
-    elif sent.told > max(gate.passed, sent.reached):
+    elif sent.told > sent.reached:
         elsewhere = next((q for q in _others(patient) if _stray(q, way)), None)
-        code = way.discarded if elsewhere is None else way.wrong_queue
-        where = "it never arrived" if elsewhere is None else f"it went to {elsewhere.name}"
-        why = (
-            f"the {way.sender} sent a {way.name} for {several(sent.told - gate.passed)} of them, and {where}"
-        )
+        code = way.missing if elsewhere is None else way.wrong_queue
+        where = "never written to the eventfd" if elsewhere is None else f"written for {elsewhere.name}"
+        why = f"the last {way.name} that was decided on was counted, and {where}"
     elif sent.reached > gate.passed and sent.pending:
         code = way.unserviced
         why = f"{several(sent.pending, way.name)} stand in the eventfd, and nobody reads them"
@@ -107,7 +105,7 @@ def sleeping(
     elif sent.reached > gate.passed and half.turns > got.heard_turn:
         code = way.took_none
         if way is KICK and gate.waits == patient.queue.size:
-            code = "FULL_RING_SEEN_AS_EMPTY"
+            code, alike = full_ring(patient)
         why = f"the {way.name} was read, the {way.receiver} came to the queue, took nothing and sleeps"
         decides = f"whether it would come again: inject a {way.name}"
     elif sent.reached > gate.passed:
@@ -120,9 +118,17 @@ def sleeping(
     elif wish.due:
         code = way.missing
         why = f"the {way.receiver} was not told, though {wish.words}; {decided}"
+        if wish.mode == "event" and sent.event == wish.raw and sent.answer == "quiet":
+            alike, decides = (
+                (way.suppressed_event,),
+                "whether a notification was sent for the crossing, long ago",
+            )
     else:
         code = way.suppressed_event if wish.mode == "event" else way.suppressed_flag
         why = f"the {way.receiver} sleeps and wants no {way.name}: {wish.words}"
+        if wish.mode == "event" and _torn(wish.raw & 0xFFFF, _asked(way, driver, device, patient.queue)):
+            code = "TORN_VALUE"
+            why += "; one byte of that is right: it was stored, or read, in two halves"
         if patient.event_idx and patient.watched.flags:
             code = "FEATURE_MISMATCH"
             why += "; flags were used, which is for rings without EVENT_IDX"
@@ -141,6 +147,23 @@ def sleeping(
         alike=alike,
         decides=decides,
     )
+
+
+def _asked(way: Way, driver: DriverState, device: DeviceState, queue: AnyQueue) -> int:
+    """The event value that a sleeping side of ours asks for: where it will go on."""
+    at, wrap = (device.last_avail, device.avail_wrap) if way is KICK else (driver.last_used, driver.used_wrap)
+    return at | wrap << 15 if isinstance(queue, PackedQueue) else at
+
+
+def _torn(stands: int, means: int) -> bool:
+    return stands != means and stands & 0xFF == means & 0xFF and means & 0xFF != 0
+
+
+def full_ring(patient: Patient) -> tuple[str, tuple[str, ...]]:
+    """What it is called that a device takes nothing of a ring all of whose descriptors are available, and
+    what looks the same: a receive ring is always full."""
+    codes = ("FULL_RING_SEEN_AS_EMPTY", "DEVICE_NOT_CONSUMING")
+    return (codes[1], codes[:1]) if is_receive(patient.queue) else (codes[0], codes[1:])
 
 
 def _others(patient: Patient) -> list[AnyQueue]:

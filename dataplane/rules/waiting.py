@@ -19,27 +19,34 @@ from dataplane.snapshot import DeviceState, DriverState
 def unseen(patient: Patient) -> Iterator[Finding]:
     """Available for too long and not seen: was the device told, and does it look?"""
     queue, gate = patient.queue, patient.late(Gate.SEEN)
-    if gate is None or is_receive(queue) or patient.halves is None:
+    if gate is None or patient.halves is None:
         return
     driver, device = patient.halves
-    if device.broken:
+    if device.broken or (is_receive(queue) and not _starving(patient, device)):
         return
-    waits = f"{several(gate.waits)} available for {for_long(gate.still)} and not seen"
+    waits = f"{several(gate.waits)} available {patient.waited(gate)} and not seen"
     if patient.for_long(Side.DEVICE, asleep=True):
         yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
     elif patient.for_long(Side.DEVICE, asleep=False):
         yield _awake(patient, gate, device, waits)
 
 
+def _starving(patient: Patient, device: DeviceState) -> bool:
+    """Whether a frame has waited for the buffers of a receive queue: else they wait for it."""
+    return bool(device.backlog) and patient.watched.backlog[Side.DEVICE].still >= patient.stuck
+
+
 def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) -> Finding:
     queue, turns = patient.queue, device.turns - gate.turns[Side.DEVICE]
     code, why = "DEVICE_NOT_CONSUMING", "it is awake and does not come to this queue"
+    alike: tuple[str, ...] = ()
     if not turns and not queue.seen and device.turns == patient.watched.turned[Side.DEVICE]:
         code, why = "NOT_STARTED", "it never came to this queue, from the start"
     elif turns:
         why = f"it came to the queue {turns:,} times meanwhile and took nothing"
         if gate.waits == queue.size:
-            code, why = "FULL_RING_SEEN_AS_EMPTY", f"{why}: all {queue.size} descriptors are available"
+            code, alike = untold.full_ring(patient)
+            why = f"{why}: all {queue.size} descriptors are available"
     return patient.finding(
         code,
         gate.since,
@@ -49,6 +56,7 @@ def _awake(patient: Patient, gate: Standing, device: DeviceState, waits: str) ->
         sections=("2.7.13", "2.8.21"),
         vantage="MHS",
         confidence="possible" if turns else "likely",
+        alike=alike,
     )
 
 
@@ -57,7 +65,7 @@ def unused(patient: Patient) -> Iterator[Finding]:
     queue, gate, device = patient.queue, patient.late(Gate.USED), patient.queue.device
     if gate is None or device is None or device.broken:
         return
-    held = f"{several(gate.waits)} taken {for_long(gate.still)} ago and not shown as used"
+    held = f"{several(gate.waits)} taken {patient.waited(gate)} and not shown as used"
     lost = gate.waits - device.unflushed - device.holding
     if device.unflushed:
         code, why = "USED_HELD_BACK", f"{several(device.unflushed)} of them done, and not shown"
@@ -88,7 +96,7 @@ def uncollected(patient: Patient) -> Iterator[Finding]:
     driver, device = patient.halves
     if driver.broken:
         return
-    waits = f"{several(gate.waits)} used for {for_long(gate.still)} and not collected"
+    waits = f"{several(gate.waits)} used {patient.waited(gate)} and not collected"
     if patient.for_long(Side.DRIVER, asleep=True):
         yield from untold.sleeping(patient, untold.CALL, gate, driver, device, waits)
     elif patient.for_long(Side.DRIVER, asleep=False):

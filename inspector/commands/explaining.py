@@ -3,6 +3,7 @@
 With `--json` a code is one object: `name`, `family`, `means`, `sections` (of VIRTIO 1.3), `look`, `causes`
 (objects of what, tell, bugs), `alike` (code, decides, vantage), `healthy`, `next`, `bugs` (project, ref,
 title) and `vantage`. Without a code `codes` lists them all, beside `families` and `vantages` in words.
+The rows of the spec (`SPLIT-DRV-18`) are told by `explaining_rows`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from dataclasses import asdict
 from typing import Any
 
 from dataplane.rules.codes import CODES, FAMILIES, VANTAGES, Bug, Code, UnknownCode, Vantage, find
+from dataplane.rules.conformance.count import find_row
 from inspector.cli import OK, USAGE, complain
+from inspector.commands.explaining_rows import count_as_json, count_page, row_as_json, row_page
 
 _PIPED = 80  #: columns where there is no terminal
 _NARROWEST, _WIDEST = 44, 100  #: of prose: the longest name fits, and longer lines are hard to read
@@ -29,7 +32,13 @@ _WORDS = (
 
 def explain(options: argparse.Namespace) -> int:
     """Tells of one code, or lists them all; the exit code."""
-    if options.code is None:
+    row = find_row(options.code) if options.code else None
+    if options.conformance:
+        told = json.dumps(count_as_json()) if options.json else "\n".join(count_page())
+    elif row is not None:
+        name, width = options.code.upper().replace("_", "-"), min(_columns(), _WIDEST)
+        told = json.dumps(row_as_json(name, row)) if options.json else "\n".join(row_page(name, row, width))
+    elif options.code is None:
         told = _all_as_json() if options.json else "\n".join(table(_columns()))
     else:
         try:

@@ -72,6 +72,10 @@ def _with_a_pair(options: argparse.Namespace) -> int:
             return record(options, pair, pair.start)
     if options.command == "run":
         return _run(options)
+    if options.command == "check" and (options.scenario or options.recording):
+        from inspector.commands.checking import check_file
+
+        return check_file(options)
     if options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
     elif options.command == "check":
@@ -79,7 +83,7 @@ def _with_a_pair(options: argparse.Namespace) -> int:
     else:
         from inspector.commands.watching import watch as act
     program = capture_filter(getattr(options, "filter", None))
-    with opened(options, program) as source:
+    with opened(options, program, trace=getattr(options, "trace", "operations")) as source:
         return act(options, source)
 
 

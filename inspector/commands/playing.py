@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dataplane.scenario import Doors, Played, ScenarioError, load
 from dataplane.script.frames import Frame
 from inspector.cli import FAILED, NO_TERMINAL, OK, USAGE, complain, has_terminal
+from inspector.commands.opening import Refused
 from inspector.sanitise import clean
 
 if TYPE_CHECKING:
@@ -41,6 +42,19 @@ def play(options: argparse.Namespace) -> int:
         if played.failed:
             complain(played.outcomes[-1].failure)
         return code
+
+
+def opened_scenario(file: str) -> Played:
+    """A scenario of a pair, ready to be played. Refused with one line where it is none."""
+    try:
+        scenario = load(Path(file), doors=DOORS)
+        if scenario.bare:
+            raise Refused(f"{file}: these are bare rings, of which no side runs: there is nothing to watch")
+        return scenario.open()
+    except ScenarioError as error:
+        raise Refused(str(error)) from None
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror or error}") from None
 
 
 def _as_text(played: Played) -> int:

@@ -25,19 +25,23 @@ _PIECE = 1 << 14  #: events that are read at once
 _CAPTURES = tuple(map(bytes.fromhex, ("0a0d0d0a", "d4c3b2a1", "a1b2c3d4", "4d3cb2a1", "a1b23c4d")))
 
 
-def open_recording(options: argparse.Namespace) -> int:
-    """Do it; the exit code. Refused where the file is none that can be opened."""
+def opened_recording(file: str) -> Recording:
+    """A recording. RuntimeError where it is damaged from the start on, Refused where it is none."""
     from dataplane.recording import DamagedError, Recording, RecordingError
 
     try:
-        recording = Recording(options.file)
+        return Recording(file)
     except DamagedError as error:
-        complain(f"{options.file}: {error}")
-        return FAILED
+        raise RuntimeError(f"{file}: {error}") from None
     except RecordingError as error:
-        raise Refused(f"{options.file}: {error}{_hint(options.file)}") from None
+        raise Refused(f"{file}: {error}{_hint(file)}") from None
     except OSError as error:
-        raise Refused(f"cannot open {options.file}: {error.strerror}") from None
+        raise Refused(f"cannot open {file}: {error.strerror}") from None
+
+
+def open_recording(options: argparse.Namespace) -> int:
+    """Do it; the exit code. Errors as `opened_recording`."""
+    recording = opened_recording(options.file)
     with recording:
         if recording.wrong:
             complain(f"{options.file}: {recording.wrong}")

@@ -75,8 +75,8 @@ def test_floods_and_pollers_are_left_in_peace(layout: str, waits: Any) -> None:
 
 
 FAULTS = [
-    ("lose_kick:queue=tx0,after=5", TO_DEVICE, _TX, "KICK_DISCARDED"),
-    ("lose_call:queue=rx0,after=5", TO_DRIVER, _RX, "CALL_DISCARDED"),
+    ("lose_kick:queue=tx0,after=5", TO_DEVICE, _TX, "KICK_MISSING"),
+    ("lose_call:queue=rx0,after=5", TO_DRIVER, _RX, "CALL_MISSING"),
 ]
 
 
@@ -103,7 +103,7 @@ def test_a_lost_notification_is_named_and_so_is_its_end(
 # ---- moments at rest, as if time had passed ------------------------------------------------------------
 
 
-def stepped(layout: str, features: Any = (), *, to: str) -> Snapshot:
+def stepped(layout: str, features: Any = (), *, to: str, rows: bool = True) -> Snapshot:
     """A pair of which one frame to the device is available, seen, done or used."""
     with Pair(layout=layout, features=features, queue_size=8, frozen=True) as pair:  # type: ignore[arg-type]
         pair.play([PlayFrame(0, TO_DEVICE, _FRAME)], loop=False)
@@ -125,7 +125,7 @@ def stepped(layout: str, features: Any = (), *, to: str) -> Snapshot:
             pair.step(Side.DRIVER if not pair.snapshot(()).queue(_TX).published else Side.DEVICE)
         else:
             pytest.fail(f"no buffer was ever {to}")
-        return pair.snapshot()
+        return pair.snapshot(None if rows else ())
 
 
 def later(
@@ -147,18 +147,18 @@ def later(
     return lasting(Doctor(), first, 1.1 * STUCK)
 
 
-def lasting(doctor: Doctor, moment: Snapshot, seconds: float) -> tuple[Finding, ...]:
-    """What it says in the end of a moment that is read ten times a second; before `STUCK` nothing."""
+def lasting(doctor: Doctor, moment: Snapshot, seconds: float, since: float = STUCK) -> tuple[Finding, ...]:
+    """What it says in the end of a moment that is read ten times a second; before `since` nothing."""
     for tenth in range(int(10 * seconds) + 1):
         found = doctor.look(replace(moment, time=moment.time + tenth * 100_000_000))
-        assert not found or tenth >= 10 * STUCK
+        assert not found or tenth >= 10 * since
     return found
 
 
 def quiet(queue: AnyQueue, side: str, event: int) -> dict[str, Any]:
     """The half of a side that decided, by this event value, to send nothing."""
     half = queue.driver if side == "kick" else queue.device
-    notify = replace(getattr(half, side), answer="quiet", event=event, pending=0)
+    notify = replace(getattr(half, side), answer="quiet", event=event, pending=0, told=0, reached=0)
     return {side: notify}
 
 
@@ -174,7 +174,11 @@ def test_available_and_not_told(layout: str, features: Any) -> None:
         (finding,) = later(moment, driver=quiet(queue, "kick", 0), **off)
         assert finding.code == "KICK_SUPPRESSED_FLAG"
     (finding,) = later(moment, device={"asleep": False})
-    assert finding.code == "DEVICE_NOT_CONSUMING"
+    assert finding.code == "NOT_STARTED"
+    assert queue.driver is not None
+    read = {"kick": replace(queue.driver.kick, pending=1, told=1, reached=1)}
+    (finding,) = later(moment, driver=read)
+    assert finding.code == "KICK_UNSERVICED", "it was written, and nobody has read it"
 
 
 def test_available_behind_an_event_that_nobody_crosses() -> None:
@@ -208,29 +212,29 @@ def test_used_and_not_collected(layout: str) -> None:
     (finding,) = later(moment, device=quiet(queue, "call", 1 << 16 if layout == "packed" else 1), **on)
     assert finding.code == "CALL_SUPPRESSED_STALE"
     assert queue.device is not None
-    never = {"call": replace(queue.device.call, answer="none", pending=0)}
+    never = {"call": replace(queue.device.call, answer="none", pending=0, told=0, reached=0)}
     assert [f.code for f in later(moment, device=never, **on)] == ["CALL_MISSING"]
-    assert [f.code for f in later(moment, driver={"asleep": False}, **on)] == ["DRIVER_NOT_REAPING"]
+    assert [f.code for f in later(moment, driver={"asleep": False}, **on)] == ["DRIVER_SPINS"]
 
 
 @pytest.mark.parametrize(
     ("side", "reason", "code"),
     [
-        ("device", Reason.INDEX_JUMP, "INDEX_JUMP"),
         ("device", Reason.CHAIN_LOOP, "CHAIN_BAD"),
         ("device", Reason.BAD_ADDRESS, "ADDR_OUT_OF_RANGE"),
         ("device", Reason.DUPLICATE_HEAD, "ID_REUSED_WHILE_OUTSTANDING"),
         ("driver", Reason.ID_UNKNOWN, "USED_ID_INVALID"),
         ("driver", Reason.USED_LENGTH, "USED_LEN_BAD"),
-        ("driver", Reason.USED_JUMP, "USED_OVERRUN"),
+        ("device", Reason.SIDE_FAILED, "DEVICE_BROKEN"),
+        ("driver", Reason.SIDE_FAILED, "DRIVER_NOT_REAPING"),
     ],
 )
 def test_a_queue_given_up_names_what_the_other_side_did(side: str, reason: Reason, code: str) -> None:
-    moment = replace(stepped("split", to="used"), state="running")
+    moment = replace(stepped("split", to="used", rows=False), state="running")
     queue = moment.queue(_TX)
     given_up = replace(getattr(queue, side), broken=reason)
     queues = tuple(replace(q, **{side: given_up}) if q.index == _TX else q for q in moment.queues)
-    (finding,) = Doctor().look(replace(moment, queues=queues))
+    (finding,) = lasting(Doctor(), replace(moment, queues=queues), 1.1 * STUCK, STUCK / 2)
     assert finding.code == code and finding.confidence == "certain" and reason.name in finding.verdict
 
 

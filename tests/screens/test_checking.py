@@ -63,7 +63,7 @@ def test_a_lost_kick(one_way: Path, layout: str) -> None:
     assert not told["healthy"] and told["readings"] > 10
     (finding,) = told["findings"]
     assert (finding["code"], finding["queue"], finding["gone"]) == ("KICK_DISCARDED", "tx0", False)
-    assert finding["evidence"] and finding["sections"] and finding["since"] > 1e18
+    assert finding["evidence"] and finding["spec"] and finding["since"] > 1e18
     done = ringscope(*given, "--seconds", "6")
     assert done.returncode == 1 and done.stdout.startswith("tx0: KICK_DISCARDED: ")
 

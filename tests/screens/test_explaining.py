@@ -15,6 +15,7 @@ import termios
 import pytest
 
 from dataplane.rules.codes import CODES, FAMILIES, VANTAGES
+from dataplane.rules.conformance.table import ROWS, UNSEEN
 from inspector import cli
 from inspector.commands.explaining import as_json, page, table
 from tests.screens.command import COMMAND, ROOT, ringscope
@@ -144,3 +145,45 @@ def test_every_command_that_is_advised_is_understood() -> None:
         r"\((`--[^`]*`)\)", " ".join(step for code in CODES.values() for step in code.next)
     ):
         cli.parser().parse_args(["run", *options.strip("`").split()])
+
+
+# ---- rows of the spec --------------------------------------------------------------------------------------
+
+
+def test_a_row_of_the_spec_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "split-drv-18"]) == 0
+    told = capsys.readouterr().out
+    row = ROWS["SPLIT-DRV-18"]
+    assert told.startswith("SPLIT-DRV-18") and row.statement in words(told.splitlines())
+    assert f"VIRTIO 1.3: {row.section}" in told and "driver MUST NOT" in told
+    assert all(len(line) <= 80 for line in told.splitlines())
+
+
+def test_a_row_that_cannot_be_seen_says_why(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "SPLIT-DEV-06"]) == 0
+    assert UNSEEN["SPLIT-DEV-06"] in words(capsys.readouterr().out.splitlines())
+
+
+def test_rows_are_the_same_as_data(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "SPLIT-DRV-18", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["row"] == "SPLIT-DRV-18" and told["binds"] == "driver" and told["vantage"] == ["M", "H"]
+    assert cli.main(["explain", "--conformance", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["row"] for one in told["rows"]] == [*ROWS, *UNSEEN]
+    assert (told["checked"], told["unseen"]) == (len(ROWS), len(UNSEEN))
+
+
+def test_the_rows_are_counted_by_family(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "--conformance"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = {line.split()[0]: [int(number) for number in line.split()[1:]] for line in lines[1:]}
+    *families, total = told.values()
+    assert all(checked + unseen == rows for checked, unseen, rows in told.values())
+    assert total == [sum(column) for column in zip(*families, strict=True)]
+    assert told["SPLIT"][2] == 50 and told["PACKED"][2] == 38
+
+
+def test_one_code_and_the_count_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["explain", "KICK_MISSING", "--conformance"]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,1 @@
+"""What the spec asks of both sides, row by row, held against a journal of their stores."""
