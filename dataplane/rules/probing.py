@@ -242,7 +242,12 @@ def _lost(probe: _Probe) -> tuple[str, tuple[str, ...]]:
     name = "KICK" if kick else "CALL"
     own, taken = (queue.driver.kick, queue.seen) if kick else (queue.device.call, queue.collected)
     if own.told > taken:
-        return "one was sent for what waits", (f"{name}_DISCARDED",)
+        if own.reached <= taken:
+            return "one was decided for what waits, and never written", (
+                f"{name}_MISSING",
+                f"{name}_DISCARDED",
+            )
+        return "one was sent for what waits, and nobody acted on it", (f"{name}_DISCARDED",)
     if wish.due:
         return f"one was wanted: {wish.words}", (f"{name}_MISSING",)
     if wish.mode == "event":

@@ -153,6 +153,18 @@ class FindingsScreen(Screen[None]):
         head = "".join(f"{text} " for text, _ in page.head).strip()
         return "\n".join((head, *(row.text.rstrip() for row in page.rows)))
 
+    def explanations(self) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+        """What the signs of the list mean."""
+        signs = (
+            ("✗", "the queue does not do what it is for"),
+            ("▲", "costs something, or will"),
+            ("·", "worth knowing, nothing is wrong"),
+            ("✓", "is over; it stays in the list with how long it lasted"),
+            ("certain", "nothing else explains what is seen"),
+            ("likely", "nothing explains it better; possible: one of several"),
+        )
+        return (("A finding", signs),)
+
     # what keys and clicks do
 
     @on(FindingList.Moved)

@@ -21,8 +21,10 @@ from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.snapshot import Snapshot
 from inspector.messages import Ticked
 from inspector.screens.findings import FindingsScreen
+from inspector.screens.help import page
 from inspector.screens.probe import ProbeDialogue
 from inspector.screens.rings import RingsScreen
+from inspector.theme import palette
 from inspector.widgets import flow
 from inspector.widgets.filling import Words
 from inspector.widgets.findingrows import rows
@@ -184,6 +186,16 @@ async def test_a_moment_of_the_past_has_its_own_findings() -> None:
         await pilot.press("0")
         await until(pilot, lambda: app.session.past is None and app.listed.chosen is not None)
     staged.close()
+
+
+async def test_help_tells_the_signs_and_the_keys(ill: Ill) -> None:
+    async with ill.run_test(size=(120, 40)) as pilot:
+        await ill.look(pilot)
+        await pilot.press("4")
+        await ill.look(pilot)
+        told = page(ill, ill.view, palette(ill)).plain
+        for part in ("✗", "is over; it stays", "one spare kick or call", "Make a side do something wrong"):
+            assert part.lower() in told.lower()
 
 
 def test_what_cannot_be_told_from_here_says_what_would_decide() -> None:
