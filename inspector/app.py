@@ -30,7 +30,7 @@ from inspector.session import HISTORY_BYTES, Session
 from inspector.starting import Options
 from inspector.stopping import breakpoints, driving
 from inspector.tick import Tick
-from inspector.view import Beats, Lists, Records, Scopes, Searches, View, Writes
+from inspector.view import Beats, Records, Scopes, Searches, View
 from inspector.views import DOORS, VIEWS
 from inspector.wireshark.offering import offered
 
@@ -395,14 +395,7 @@ class RingscopeApp(App[int]):
         await leading.search(self)
 
     def action_write(self) -> None:
-        from inspector import asking
-
-        top = self.top
-        if isinstance(top, Writes):
-            top.write()
-        else:
-            packets = self.view.packets if isinstance(self.view, Lists) else None
-            asking.ask_what_to_write(self, packets)
+        leading.write(self)
 
     def open_stream(self, number: int) -> None:
         """Show what the two ends of a packet's stream said."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dataplane.records import Role
 from inspector.sanitise import clean
-from inspector.view import Copies, Follows
+from inspector.view import Copies, Follows, Lists, Writes
 
 if TYPE_CHECKING:
     from capture.frame import Frame
@@ -129,6 +129,24 @@ def copy(app: RingscopeApp) -> None:
         return
     app.copy_to_clipboard(text)
     app.tell(f"copied {len(text):,} characters (the terminal must allow OSC 52)")
+
+
+def write(app: RingscopeApp) -> None:
+    """Ask where to write what a screen has: something of its own, else packets."""
+    from inspector import asking
+
+    top = app.top
+    if isinstance(top, Writes):
+        top.write()
+    else:
+        asking.ask_what_to_write(app, app.view.packets if isinstance(app.view, Lists) else None)
+
+
+async def show_slot(app: RingscopeApp, queue: int | None, slot: int | None) -> None:
+    """To the rings, a queue and a slot of it; None: what is selected stays so."""
+    app.select(queue=app.session.selection.queue if queue is None else queue, slot=slot)
+    await app.action_view("rings")
+    app.feed.soon()
 
 
 def step_queue(app: RingscopeApp, step: int) -> None:

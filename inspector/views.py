@@ -26,6 +26,7 @@ VIEWS: dict[str, Callable[[], Screen[Any]]] = {
     "rings": _screen("rings", "RingsScreen"),
     "packets": _screen("packets", "PacketsScreen"),
     "history": _screen("history", "HistoryScreen"),
+    "findings": _screen("findings", "FindingsScreen"),
     "lesson": _screen("lesson", "LessonScreen"),
 }
 
@@ -44,5 +45,7 @@ DOORS: dict[str, Callable[[RingscopeApp], None]] = {
     "help": _door("help", "open_help"),
     "stepping": _door("stepping", "ask"),
     "breakpoints": _door("breakpoints", "ask"),
+    "faults": _door("faults", "ask"),
+    "probe": _door("probe", "ask"),
     "life": _door("life", "open_life"),
 }

@@ -13,14 +13,17 @@ from textual.pilot import Pilot
 
 import inspector.app
 from capture.play import load_mix
+from dataplane.faults_text import parse_fault
 from dataplane.pair import Pair, PlayFrame
 from dataplane.records import TO_DEVICE
 from dataplane.stepping import Plan
 from inspector.app import RingscopeApp
 from inspector.messages import Ticked
 from inspector.past.survey import EVERY
+from inspector.screens.findings import FindingsScreen
 from inspector.screens.life import LifeScreen
 from inspector.screens.packets import PacketsScreen
+from inspector.screens.probe import ProbeDialogue
 from inspector.session import Session
 from inspector.stopping import stepped
 
@@ -258,6 +261,43 @@ async def life(pilot: Pilot[Any], posed: Posed) -> None:
     await look(pilot)
 
 
+# findings
+
+
+def lossy(layout: str) -> Pair:
+    """What the mix sends, of whose kicks of tx0 none arrives any more."""
+    pair = outgoing(layout, queue_size=32, trace="stores")
+    for fault in parse_fault("lose_kick:queue=tx0,after=2", pair.shapes()):
+        pair.inject_fault(fault)
+    return pair
+
+
+async def findings(pilot: Pilot[Any], posed: Posed) -> None:
+    """A driver whose kicks are lost: what waits, why, and what to do."""
+    await look(pilot)
+    for beat in range(60):
+        if beat % 3 == 0:
+            posed.advance(driver=1, device=6)  # the device falls asleep each time
+            posed.advance(driver=2)
+        await look(pilot)
+    await pilot.press("4")
+    await until(pilot, "the findings", lambda: isinstance(pilot.app.screen, FindingsScreen))
+    await look(pilot, 2)
+
+
+async def probe(pilot: Pilot[Any], posed: Posed) -> None:
+    """One spare kick sets free what waited: the device had not been told."""
+    await findings(pilot, posed)
+    await pilot.press("P", "enter")
+    dialogue = pilot.app.screen
+    assert isinstance(dialogue, ProbeDialogue)
+    await until(pilot, "the kick", lambda: dialogue.sent)
+    posed.advance(device=3)
+    posed.advance(driver=1)
+    await until(pilot, "the end of the probe", lambda: dialogue.judged is not None)
+    await look(pilot)
+
+
 async def _dissected(pilot: Pilot[Any]) -> None:
     """Waits for the dissector, which is a process of its own."""
 
@@ -279,5 +319,7 @@ SCENES = (
     Picture("conversations", (120, 40), lambda: mix("split"), conversations),
     Picture("life", (120, 40), lambda: mix("split", trace="stores"), life),
     Picture("stepping", (120, 40), lambda: mix("split", queue_size=16), stepping, Even, None),
+    Picture("findings", (120, 40), lambda: lossy("split"), findings),
+    Picture("probe", (120, 40), lambda: lossy("split"), probe),
     Picture("history", (140, 44), lambda: mix("split", queue_size=32, trace="stores"), history, Bursts),
 )

@@ -74,7 +74,8 @@ class Doctor:
             for finding in self._broken:
                 found.setdefault(finding.key, finding)
         self._last, self.wants = snapshot, frozenset(wants)
-        self.past.extend(one for key, one in known.items() if key not in found)
+        gone = (one for key, one in known.items() if key not in found)
+        self.past.extend(replace(one, until=snapshot.time) for one in gone)
         del self.past[:-_KEPT]
         self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
         return self.findings

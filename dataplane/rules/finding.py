@@ -33,7 +33,7 @@ class Finding:
 
     `since` is ns since the epoch. `vantage` is what it was seen by: M memory, H history, K notifications,
     S private state, X status and configuration. `alike` are codes that look the same from here; `decides`
-    says what would tell them apart.
+    says what would tell them apart. `until` is when it was gone, ns since the epoch; 0 while it is there.
     """
 
     code: str
@@ -47,6 +47,7 @@ class Finding:
     confidence: Confidence
     alike: tuple[str, ...] = ()
     decides: str = ""
+    until: int = 0
 
     @property
     def key(self) -> tuple[str, int | None]:

@@ -54,19 +54,22 @@ def _slowness(buffers_per_s: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Where the buffers are: in full, in fewer words for a narrow screen, and what colours it."""
+    """Where the buffers are: in full, in fewer words for a narrow screen, and what colours it; before it the
+    code of what is wrong."""
 
     full: str
     short: str
     meaning: str
+    code: str = ""
 
 
 def verdict(queue: AnyQueue, buffers_per_s: float, findings: Sequence[Finding] = ()) -> Verdict:
     """What is wrong with the queue; else where the buffers are, and whether they move."""
     for finding in findings:
         if finding.queue == queue.index and finding.level > Level.INFO:
-            words = clean(f"{finding.code}: {finding.verdict}")
-            return Verdict(words, clean(f"{finding.code}: {finding.verdict.partition(': ')[0]}"), "fault")
+            words = clean(finding.verdict)
+            meaning = "fault" if finding.level == Level.FAULT else "flux"
+            return Verdict(words, words.partition(": ")[0], meaning, clean(finding.code))
     for side, state in (("driver", queue.driver), ("device", queue.device)):
         if state is not None and state.broken:
             words = f"the {side} gave this queue up: {Reason(state.broken).name}"
@@ -148,13 +151,27 @@ def lines(
         gap = span + 2 - (stage.width - len(stage.name))
         fits = each >= 22
         lower.append((hint.center(gap) if fits else " " * gap, ink("muted")))
-    says = verdict(queue, speed, findings)
-    words = says.full if len(says.full) + 2 <= width else says.short
     return [
         line(width, upper, base),
         line(width, lower, base),
-        line(width, [(" ", base), (words, ink(says.meaning))], base),
+        line(width, _said(ink, verdict(queue, speed, findings), width), base),
     ]
+
+
+def _said(ink: Ink, says: Verdict, width: int) -> list[Piece]:
+    """The code on a ground of its own, the reason, and the key that tells more, as far as they fit."""
+    if not says.code:
+        words = says.full if len(says.full) + 2 <= width else says.short
+        return [(" ", ink("text")), (words, ink(says.meaning))]
+    code: Piece = (f" ✗ {says.code} ", ink(says.meaning, "selected", bold=True))
+    room = width - len(code[0]) - 2
+    words = says.full if len(says.full) <= room else says.short
+    pieces: list[Piece] = [code, (" ", ink("text")), (words[:room], ink(says.meaning))]
+    gap = room - len(words) - len(_MORE)
+    return [*pieces, (" " * gap, ink("text")), (_MORE, ink("muted"))] if gap > 1 else pieces
+
+
+_MORE = "4 tells why"
 
 
 class Flow(Pane, can_focus=False):

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from dataplane.records import Owner, Reason, Role
+from dataplane.rules.finding import Finding, Level
 from dataplane.snapshot import AnyQueue, Notify
 from inspector.numbers import rate
 from inspector.sanitise import clean
@@ -28,10 +29,23 @@ ROLE_WORDS = {Role.RECEIVE: "receive", Role.TRANSMIT: "transmit", Role.CONTROL: 
 #: The order along the bar, as buffers travel: what the driver takes back first stands first.
 _BAR = (3, 2, 1, 0)
 _BAR_MIN, _BAR_MAX = 10, 64
+_LONG_AT = 116  #: columns from which a code is told in full
 
 
-def state_word(queue: AnyQueue, buffers_per_s: float) -> tuple[str, str]:
-    """The state of a queue in a word, and the meaning that colours it."""
+def wrong_with(queue: AnyQueue, findings: Sequence[Finding]) -> Finding | None:
+    """The gravest finding of a queue that is more than worth knowing."""
+    return next((one for one in findings if one.queue == queue.index and one.level > Level.INFO), None)
+
+
+def state_word(
+    queue: AnyQueue, buffers_per_s: float, findings: Sequence[Finding] = (), long: bool = False
+) -> tuple[str, str]:
+    """The state of a queue in a word, and the meaning that colours it; `long`: the code of what is wrong."""
+    wrong = wrong_with(queue, findings)
+    if wrong is not None:
+        grave = wrong.level == Level.FAULT
+        words = clean(wrong.code) if long else "stuck" if grave else "see 4"
+        return f"✗ {words}", "fault" if grave else "flux"
     for side in (queue.driver, queue.device):
         if side is not None and side.broken:
             return f"broken: {Reason(side.broken).name}", "fault"
@@ -63,11 +77,19 @@ class _Column:
 
 
 def rows(
-    ink: Ink, queues: Sequence[AnyQueue], meters: dict[int, Meter], selected: int, width: int
+    ink: Ink,
+    queues: Sequence[AnyQueue],
+    meters: dict[int, Meter],
+    selected: int,
+    width: int,
+    findings: Sequence[Finding] = (),
 ) -> list[Strip]:
-    """One strip per queue; columns are dropped where `width` is short, values never cut."""
+    """One strip per queue; columns are dropped where `width` is short, values never cut.
+
+    A queue that something is wrong with says so whatever else goes.
+    """
     grounds = ["selected" if q.index == selected else "surface" for q in queues]
-    columns = _columns(ink, queues, meters, grounds)
+    columns = _columns(ink, queues, meters, grounds, findings, width >= _LONG_AT)
     room = width - 3 - _BAR_MIN
     while sum(c.width + 2 for c in columns) > room and len(columns) > 2:
         columns.remove(min(columns, key=lambda c: c.keep))
@@ -101,7 +123,12 @@ def _bar(ink: Ink, queue: AnyQueue, width: int, ground: str) -> list[Piece]:
 
 
 def _columns(
-    ink: Ink, queues: Sequence[AnyQueue], meters: dict[int, Meter], grounds: Sequence[str]
+    ink: Ink,
+    queues: Sequence[AnyQueue],
+    meters: dict[int, Meter],
+    grounds: Sequence[str],
+    findings: Sequence[Finding],
+    long: bool,
 ) -> list[_Column]:
     name: list[Cell] = []
     role: list[Cell] = []
@@ -124,8 +151,8 @@ def _columns(
         driver, device = queue.driver, queue.device
         kick.append(_notifications(ink, "kick", driver.kick if driver else None, "driver", ground))
         call.append(_notifications(ink, "call", device.call if device else None, "device", ground))
-        word, meaning = state_word(queue, speed)
-        state.append(((word, ink(meaning, ground)),))
+        word, meaning = state_word(queue, speed, findings, long)
+        state.append(((word, ink(meaning, ground, bold=wrong_with(queue, findings) is not None)),))
     return [
         _Column(tuple(name), False, 9),
         _Column(tuple(role), False, 1),
@@ -134,7 +161,7 @@ def _columns(
         _Column(tuple(history), False, 2),
         _Column(tuple(kick), False, 4),
         _Column(tuple(call), False, 3),
-        _Column(tuple(state), False, 6),
+        _Column(tuple(state), False, 10 if any(wrong_with(q, findings) for q in queues) else 6),
     ]
 
 
@@ -171,12 +198,15 @@ class Queues(Pane):
         room = height - self.titled
         start = self._first(room)
         shown = snapshot.queues[start : start + room]
-        strips = rows(self.ink, shown, dict(self.tick.meters), self.selected, width)
+        strips = rows(self.ink, shown, dict(self.tick.meters), self.selected, width, self.tick.findings)
         if self.titled:
             hidden = len(snapshot.queues) - len(shown)
             about = [(f"{len(snapshot.queues)} of {snapshot.identity.name}", self.ink("muted", "panel"))]
             if hidden:
                 about.append((f" · {hidden} more with [ and ]", self.ink("muted", "panel")))
+                out = [q for q in snapshot.queues if q not in shown and wrong_with(q, self.tick.findings)]
+                if out:
+                    about.append((f" · ✗ {len(out)} of them stuck", self.ink("fault", "panel")))
             strips.insert(0, title(self.ink, width, "queues", about, self.has_focus))
         return strips
 

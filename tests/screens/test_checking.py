@@ -86,8 +86,8 @@ def test_the_screens_say_it(split: Staged) -> None:
     tick = session.pull()
     queue = tick.snapshot.queue(1)
     says = verdict(queue, 0.0, (FINDING,))
-    assert (says.full, says.meaning) == (f"KICK_MISSING: {FINDING.verdict}", "fault")
-    assert says.short == "KICK_MISSING: 3 buffers available for 2.1 s and not seen"
+    assert (says.code, says.full, says.meaning) == ("KICK_MISSING", FINDING.verdict, "fault")
+    assert says.short == "3 buffers available for 2.1 s and not seen"
     assert verdict(tick.snapshot.queue(0), 0.0, (FINDING,)) == verdict(tick.snapshot.queue(0), 0.0)
     badges = [text for text, _ in headline(session, replace(tick, findings=(FINDING,))).badges]
     assert badges == [" ✗ 1 finding "]
