@@ -64,6 +64,7 @@ class Watched:
     )
     asleep: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
+    sides: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))  #: of each
     backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
     skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
     empty: Lasting = field(default_factory=Lasting)  #: whether the device has no buffer, and used no more
@@ -76,8 +77,8 @@ class Watched:
     decided: tuple[int, int] = (0, 0)  #: decisions of both sides up to the last reading
     asked: tuple[int, int] = (0, 0)  #: of the last 64 readings with a new notification, a bit where it was
     #: not asked for
-    delayed: int = 0  #: calls that were decided and not written yet at a reading
-    withheld: bool = False  #: at the last one
+    delayed: int = 0  #: calls that were decided at one reading and not written yet at the next
+    withheld: Lasting = field(default_factory=Lasting)  #: up to where such a call would tell
     before: AnyQueue | None = None  #: at the last reading, where its rows were copied
 
 
@@ -142,6 +143,10 @@ class Gates:
         driver, device = queue.driver, queue.device
         if driver is None or device is None:
             return
+        mine = (driver.published, driver.collected, driver.added, driver.avail_idx, driver.last_used)
+        theirs = (device.seen, device.used, device.unflushed, device.holding, device.used_idx)
+        watched.sides[Side.DRIVER].see((*mine, driver.free), ran)
+        watched.sides[Side.DEVICE].see((*theirs, device.last_avail), ran)
         watched.asleep[Side.DRIVER].see(driver.asleep, ran)
         watched.asleep[Side.DEVICE].see(device.asleep, ran)
         watched.backlog[Side.DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
@@ -152,9 +157,10 @@ class Gates:
             watched.flags |= bool(queue.avail_flags or queue.used_flags)
         watched.dropping[Side.DRIVER].see(driver.drops > watched.refused[Side.DRIVER], ran)
         watched.dropping[Side.DEVICE].see(device.drops > watched.refused[Side.DEVICE], ran)
-        withheld = device.call.told > max(device.call.reached, queue.collected)
-        watched.delayed += watched.withheld and not withheld and bool(ran)
-        watched.withheld = withheld
+        withheld = device.call.told if device.call.told > device.call.reached else None
+        lasted = watched.withheld.value is not None and watched.withheld.seen > 1
+        watched.delayed += lasted and withheld is None and bool(ran)
+        watched.withheld.see(withheld, ran)
 
 
 def positions(queue: AnyQueue) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataplane.records import Reason, Role
+from dataplane.records import Owner, Reason, Role, Side
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.patient import Patient, Rule, packed, split
 from dataplane.snapshot import AnyQueue, SplitQueue
@@ -118,11 +118,9 @@ def skew(queue: AnyQueue) -> int | None:
     if driver is None or device is None:
         return None
     if packed(queue) is not None:
-        if queue.size & (queue.size - 1):
-            return None  # a device that goes on by a mask: see `rows`
         if device.seen == device.used and not device.holding and not device.unflushed:
             return (device.last_avail - device.used_idx) % queue.size
-        if device.seen == driver.published and not driver.added:
+        if device.seen == driver.published and not driver.added and not queue.size & (queue.size - 1):
             return (device.last_avail - driver.avail_idx) % queue.size
         return None  # positions are slots, which the counts do not tell
     begun = (driver.avail_idx - driver.added - driver.published) & _U16
@@ -154,10 +152,9 @@ def base(patient: Patient, late: bool = False) -> Iterator[Finding]:
 def hidden(patient: Patient) -> Iterator[Finding]:
     """At rest an index in memory is not the one that its owner believes to have stored (split)."""
     queue = split(patient.queue)
-    if queue is None or patient.halves is None or not patient.at_rest:
+    if queue is None or patient.halves is None:
         return
     driver, device = patient.halves
-    since = patient.snapshot.time - patient.watched.rest.still
     for name, stands, means, behind, sections in (
         ("avail.idx", queue.avail_idx, (driver.avail_idx - driver.added) & _U16, "", ("2.7.13.3",)),
         (
@@ -169,6 +166,10 @@ def hidden(patient: Patient) -> Iterator[Finding]:
         ),
     ):
         late = (means - stands) & _U16
+        owns = Side.DRIVER if name == "avail.idx" else Side.DEVICE
+        if not patient.rests(owns):
+            continue
+        since = patient.snapshot.time - patient.watched.sides[owns].still
         if not late or device.broken == Reason.INDEX_JUMP or driver.broken == Reason.USED_JUMP:
             continue
         code = misread(stands, means, means, queue.size)
@@ -190,9 +191,22 @@ def hidden(patient: Patient) -> Iterator[Finding]:
 
 def counts(patient: Patient) -> Iterator[Finding]:
     """A side's own counts do not add up."""
-    if patient.halves is None or not patient.at_rest:
+    if patient.halves is None:
         return
     driver, device = patient.halves
+    if driver.collected > device.used:  # the driver's words are read first: no race makes this
+        yield patient.finding(
+            "DRIVER_READS_UNUSED",
+            patient.snapshot.time,
+            f"the driver collected {driver.collected:,}, and only {device.used:,} are used",
+            Evidence("collected", driver.collected),
+            Evidence("used", device.used),
+            sections=("2.7.14", "2.8.22"),
+            vantage="S",
+            confidence="certain",
+        )
+    if not patient.rests(Side.DEVICE):
+        return
     queue, since = patient.queue, patient.snapshot.time - patient.watched.rest.still
     taken = device.seen - device.used - device.unflushed
     if taken < 0:
@@ -218,18 +232,8 @@ def counts(patient: Patient) -> Iterator[Finding]:
             vantage="S",
             confidence="certain",
         )
-    if driver.collected > device.used:
-        yield patient.finding(
-            "DRIVER_READS_UNUSED",
-            since,
-            f"the driver collected {driver.collected:,}, and only {device.used:,} are used",
-            Evidence("collected", queue.collected),
-            Evidence("used", queue.used),
-            sections=("2.7.14", "2.8.22"),
-            vantage="S",
-            confidence="certain",
-        )
-    yield from _free(patient, since)
+    if patient.at_rest:
+        yield from _free(patient, since)
 
 
 def _free(patient: Patient, since: int) -> Iterator[Finding]:
@@ -239,6 +243,8 @@ def _free(patient: Patient, since: int) -> Iterator[Finding]:
     if driver.in_flight or driver.added:
         if not len(queue.owner) or queue.role == Role.CONTROL or driver.added:
             return
+        if (queue.owner == Owner.UNKNOWN).any():
+            return  # buffers came back out of order: rows of a pair that runs do not tell what is free
         free = queue.owners[0]
     else:
         free = queue.size

@@ -13,7 +13,7 @@ from dataplane.snapshot import AnyQueue, Notify
 
 _NOT_ASKED = 4  #: of the last 64 readings with a new notification
 _SLOW = 64  #: decisions from one reading to the next: above that the words of one are not read together
-_LATE = 3  #: calls that were decided at one reading and written at a later one
+_LATE = 2  #: calls that were decided at one reading and written at a later one
 
 
 def asked_for(decision: Notify, queue: AnyQueue, event_idx: bool) -> bool:

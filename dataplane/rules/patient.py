@@ -39,6 +39,15 @@ class Patient:
         speed a snapshot is no instant."""
         return self.gates.quiet or self.watched.rest.still >= self.stuck // 2
 
+    def rests(self, side: Side) -> bool:
+        """The same of one side alone: the other may go on."""
+        return self.gates.quiet or self.watched.sides[side].still >= self.stuck // 2
+
+    def stands(self, gate: Gate) -> bool:
+        """Whether something waits at a gate and nothing has passed it for half the time that is too long."""
+        standing = self.watched.gates[gate]
+        return bool(standing.waits) and (self.gates.quiet or standing.still >= self.stuck // 2)
+
     @property
     def settled(self) -> bool:
         """Whether what stands in memory is the end of the story of a side that gave up."""

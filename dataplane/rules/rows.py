@@ -11,8 +11,9 @@ import numpy as np
 
 from dataplane import features as f
 from dataplane import layout
-from dataplane.records import Label, Owner, Reason
+from dataplane.records import Label, Owner, Reason, Side
 from dataplane.rules.finding import Evidence, Finding
+from dataplane.rules.gates import Gate
 from dataplane.rules.patient import Patient, Rule, packed, split
 from dataplane.snapshot import AnyQueue, PackedQueue, SplitQueue
 
@@ -44,7 +45,7 @@ def _since(patient: Patient) -> int:
 def not_available(patient: Patient) -> Iterator[Finding]:
     """Packed: made available by the driver's count, and not by the bits at the device's cursor."""
     queue = packed(patient.queue)
-    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.stands(Gate.SEEN):
         return
     driver, device = patient.halves
     if queue.published <= queue.seen or device.broken or driver.broken:
@@ -86,11 +87,12 @@ def astray(patient: Patient) -> Iterator[Finding]:
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if not len(there) or int(there[0]) == device.last_avail:
         return
+    based = device.seen == 0 or bool(patient.watched.skew.value)
+    why = "they began apart" if based else f"the size, {queue.size}, is no power of two"
     yield patient.finding(
-        "PACKED_INDEX_BAD",
+        "BASE_MISMATCH" if based else "PACKED_INDEX_BAD",
         _since(patient),
-        f"the next buffer is at slot {int(there[0])}, the device looks at {device.last_avail}: the size,"
-        f" {queue.size}, is no power of two",
+        f"the next buffer is at slot {int(there[0])}, the device looks at {device.last_avail}: {why}",
         Evidence("last_avail", device.last_avail, device.last_avail),
         Evidence("next buffer", int(there[0]), int(there[0])),
         sections=("2.8.1", "2.8"),
@@ -100,7 +102,7 @@ def astray(patient: Patient) -> Iterator[Finding]:
 def not_used(patient: Patient) -> Iterator[Finding]:
     """Packed: used by the device's count, and not by the bits at the driver's cursor."""
     queue = packed(patient.queue)
-    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.stands(Gate.COLLECTED):
         return
     driver, device = patient.halves
     if queue.used <= queue.collected or driver.broken or device.unflushed:
@@ -119,7 +121,8 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         )
         return
     if avail == used == wrap:
-        yield from _behind(patient, queue, slot)
+        if patient.at_rest:
+            yield from _behind(patient, queue, slot)
         return
     code, why = _unused_story(patient, queue, slot, wrap)
     yield patient.finding(
@@ -173,9 +176,9 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
         at = slot + step
         if _bits(queue, at % queue.size) == ((wrap if at < queue.size else not wrap),) * 2:
             return "USED_HOLE", f"slot {at % queue.size} behind it is used"
-    if queue.size & (queue.size - 1):
-        return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
     if device.used_idx != (slot + int((queue.owner == Owner.USED).sum())) % queue.size:
+        if queue.size & (queue.size - 1):
+            return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
         return "USED_HOLE", "the device went further than what it used: it left slots out"
     return "ADDR_STALE", "nothing that the device says it used stands in this ring: it writes elsewhere"
 
@@ -185,11 +188,9 @@ def twice(patient: Patient) -> Iterator[Finding]:
     queue, driver = patient.queue, patient.queue.driver
     if driver is None or not len(queue.desc) or not patient.at_rest:
         return
-    broken = {driver.broken, queue.device.broken if queue.device else Reason.NONE}
-    if not broken & {Reason.ID_UNKNOWN, Reason.DUPLICATE_HEAD}:
-        return
-    found = _doubled(queue)
     device = queue.device
+    broken = {driver.broken, device.broken if device else Reason.NONE}
+    found = _doubled(queue, unseen=not broken & {Reason.ID_UNKNOWN, Reason.DUPLICATE_HEAD})
     if found is None or device is None or device.used + device.unflushed > device.seen:
         return
     what, slot = found
@@ -204,13 +205,15 @@ def twice(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _doubled(queue: AnyQueue) -> tuple[int, int] | None:
-    """An id that two outstanding buffers have, and the slot or entry of the second."""
+def _doubled(queue: AnyQueue, unseen: bool = False) -> tuple[int, int] | None:
+    """An id that two outstanding buffers have, and the slot or entry of the second. `unseen`: of those that
+    the device has not taken, which stand together whatever the order in which others came back."""
     if isinstance(queue, PackedQueue):
-        heads = np.flatnonzero((queue.owner != Owner.FREE) & (queue.head == np.arange(queue.size)))
+        mine = queue.owner == Owner.AVAILABLE if unseen else queue.owner != Owner.FREE
+        heads = np.flatnonzero(mine & (queue.head == np.arange(queue.size)))
         values = queue.desc["id"][heads]
     else:
-        count = min(max(queue.published - queue.collected, 0), queue.size)
+        count = min(max(queue.published - (queue.seen if unseen else queue.collected), 0), queue.size)
         heads = (queue.avail_idx - count + np.arange(count)) % queue.size
         values = queue.avail_ring[heads]
     ids, times = np.unique(values, return_counts=True)
@@ -284,7 +287,7 @@ def overwritten(patient: Patient) -> Iterator[Finding]:
 def not_here(patient: Patient) -> Iterator[Finding]:
     """Split: used.idx stays behind the device's, and the elements between are none of what is outstanding."""
     queue = split(patient.queue)
-    if queue is None or patient.halves is None or not len(queue.desc) or not patient.at_rest:
+    if queue is None or patient.halves is None or not len(queue.desc) or not patient.rests(Side.DEVICE):
         return
     driver, device = patient.halves
     behind = (device.used_idx - device.unflushed - queue.used_idx) & 0xFFFF

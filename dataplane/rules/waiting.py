@@ -69,9 +69,9 @@ def unused(patient: Patient) -> Iterator[Finding]:
     lost = gate.waits - device.unflushed - device.holding
     if device.unflushed:
         code, why = "USED_HELD_BACK", f"{several(device.unflushed)} of them done, and not shown"
-    elif lost > 0 and patient.at_rest:
+    elif lost > 0 and patient.rests(Side.DEVICE):
         code, why = "HEAD_NEVER_RETURNED", f"the device knows nothing of {several(lost)}: it lost them"
-    elif is_receive(queue):
+    elif is_receive(queue) or not device.holding:
         return
     elif queue.role == Role.CONTROL:
         code, why = "CONTROL_DEADLOCK", "the driver waits for the answer to its command"
