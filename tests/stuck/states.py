@@ -65,7 +65,7 @@ def unlike() -> Mapping[str, str]:
 
 
 def look(text: str, state: State, *, there: bool) -> Iterator[str]:
-    """Plays a scenario, then looks till the state is there (or is not, as `there` says); yields while it waits.
+    """Plays a scenario, then looks till the state is there, or not, as `there` says; yields while it waits.
 
     The last text yielded is what was wrong, "" for nothing.
     """
