@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from dataplane.rules.doctor import STUCK, Doctor
@@ -78,7 +78,7 @@ def play(run: Run) -> Playing:
     watch = Watch()
     try:
         with load(run.text, name=run.key[0]).open() as played:
-            yield from _script(played, watch)
+            yield from script(played, watch.look)
             failed = played.outcomes[-1].failure if played.outcomes else ""
             began, watch.proven = watch.proven, 0.0
             pair = played.pair
@@ -101,7 +101,8 @@ def play(run: Run) -> Playing:
         return Result(run.key, "", failure=str(error))
 
 
-def _script(played: Played, watch: Watch) -> Iterator[float]:
+def script(played: Played, look: Callable[[Snapshot], None]) -> Iterator[float]:
+    """All steps; yields when to go on, while both sides are at liberty."""
     while not played.done:
         step = played.next
         assert step is not None
@@ -115,7 +116,7 @@ def _script(played: Played, watch: Watch) -> Iterator[float]:
         played.pair.run()
         while (left := end - time.monotonic()) > 0:
             moving.wire.pump()
-            watch.look(played.pair.snapshot())
+            look(played.pair.snapshot())
             yield time.monotonic() + min(left, 1 / HERTZ)
         played.pair.freeze()
         moving.wire.pump()
