@@ -102,6 +102,7 @@ class Doctor:
             ahead = indices.skew(queue)
             if ahead is not None:
                 watched.skew.see(ahead, patient.gates.ran)
+                watched.aligned |= ahead == 0
             for finding in self._story(patient):
                 if silent is None or finding.code != "DEVICE_BROKEN":
                     yield finding

@@ -66,6 +66,7 @@ class Watched:
     rest: Lasting = field(default_factory=Lasting)  #: every position and count of both sides
     sides: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))  #: of each
     backlog: tuple[Lasting, Lasting] = field(default_factory=lambda: (Lasting(), Lasting()))
+    aligned: bool = False  #: both sides' positions agreed at some reading
     skew: Lasting = field(default_factory=Lasting)  #: of the device's position against its count
     empty: Lasting = field(default_factory=Lasting)  #: whether the device has no buffer, and used no more
     drops: int = 0  #: of the device, when that began

@@ -282,7 +282,7 @@ def size(patient: Patient) -> Iterator[Finding]:
 def packed_base(patient: Patient) -> Iterator[Finding]:
     """`base` of a packed ring; a chain that the device read as several buffers is no other base."""
     device = patient.queue.device
-    if device is None or device.last_drop != Reason.TOO_SHORT:
+    if not patient.watched.aligned and (device is None or device.last_drop != Reason.TOO_SHORT):
         yield from base(patient, late=True)
 
 

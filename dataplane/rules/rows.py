@@ -87,7 +87,7 @@ def astray(patient: Patient) -> Iterator[Finding]:
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if not len(there) or int(there[0]) == device.last_avail:
         return
-    based = device.seen == 0 or bool(patient.watched.skew.value)
+    based = not patient.watched.aligned
     why = "they began apart" if based else f"the size, {queue.size}, is no power of two"
     yield patient.finding(
         "BASE_MISMATCH" if based else "PACKED_INDEX_BAD",
