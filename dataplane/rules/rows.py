@@ -87,7 +87,8 @@ def astray(patient: Patient) -> Iterator[Finding]:
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if not len(there) or int(there[0]) == device.last_avail:
         return
-    based = not patient.watched.aligned
+    masked = device.seen and not device.last_avail & ~(queue.size - 1)  # where a mask would lead
+    based = not patient.watched.aligned and not masked
     why = "they began apart" if based else f"the size, {queue.size}, is no power of two"
     yield patient.finding(
         "BASE_MISMATCH" if based else "PACKED_INDEX_BAD",

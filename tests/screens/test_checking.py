@@ -62,10 +62,10 @@ def test_a_lost_kick(one_way: Path, layout: str) -> None:
     told = json.loads(done.stdout)
     assert not told["healthy"] and told["readings"] > 10
     (finding,) = told["findings"]
-    assert (finding["code"], finding["queue"], finding["gone"]) == ("KICK_DISCARDED", "tx0", False)
+    assert (finding["code"], finding["queue"], finding["gone"]) == ("KICK_MISSING", "tx0", False)
     assert finding["evidence"] and finding["spec"] and finding["since"] > 1e18
     done = ringscope(*given, "--seconds", "6")
-    assert done.returncode == 1 and done.stdout.startswith("tx0: KICK_DISCARDED: ")
+    assert done.returncode == 1 and done.stdout.startswith("tx0: KICK_MISSING: ")
 
 
 @pytest.mark.parametrize(
