@@ -91,10 +91,12 @@ static void write_chain(struct vq *q, uint16_t head, uint16_t wrap, uint16_t id,
 
 static uint16_t take_id(struct vq *q, uint16_t head) {
     struct driver_half *drv = &q->drv;
-    if (q->in_order) return head;
-    uint16_t id = drv->id_head;
-    drv->id_head = drv->next_id[id];
-    drv->ids_free--;
+    uint16_t id = head;
+    if (!q->in_order) {
+        id = drv->id_head;
+        drv->id_head = drv->next_id[id];
+        drv->ids_free--;
+    }
     return faulty(drv->door) ? fault_reused(q, id) : id;
 }
 

@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from dataplane import features as f
 from dataplane.keyframe import Keyframe
-from dataplane.rules import given_up, indices, manners, rows, waiting
+from dataplane.rules import given_up, ids, indices, manners, rows, waiting
 from dataplane.rules.conformance.review import Review
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gates
@@ -35,9 +35,12 @@ STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobo
 
 #: From cause to consequence.
 RULES: tuple[Rule, ...] = (
+    indices.size,
     rows.not_here,
+    ids.twice,
     *indices.RULES,
     *rows.RULES,
+    *ids.BEHIND,
     *indices.BEHIND_ROWS,
     *given_up.RULES,
     *waiting.RULES,

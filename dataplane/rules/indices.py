@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from dataplane import features as f
 from dataplane.records import Owner, Reason, Role, Side
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.patient import Patient, Rule, packed, split
@@ -186,6 +187,10 @@ def hidden(patient: Patient) -> Iterator[Finding]:
             Evidence(name, stands),
             Evidence(f"{owner}'s {name}", means),
             sections=(*_SPLIT, *sections),
+            alike=("ADDR_STALE",) if code == "USED_NOT_PUBLISHED" else (),
+            decides="the addresses that the device was given, against those of the queue"
+            if code == "USED_NOT_PUBLISHED"
+            else "",
         )
 
 
@@ -194,7 +199,9 @@ def counts(patient: Patient) -> Iterator[Finding]:
     if patient.halves is None:
         return
     driver, device = patient.halves
-    if driver.collected > device.used:  # the driver's words are read first: no race makes this
+    ordered = patient.has(f.F_IN_ORDER)  # there a batch counts by the id that it ends with, once rows tell
+    if driver.collected > device.used and (patient.at_rest or not ordered):
+        # no race makes this: the driver's words are read first
         yield patient.finding(
             "DRIVER_READS_UNUSED",
             patient.snapshot.time,
@@ -204,6 +211,7 @@ def counts(patient: Patient) -> Iterator[Finding]:
             sections=("2.7.14", "2.8.22"),
             vantage="S",
             confidence="certain",
+            alike=("ID_REUSED_WHILE_OUTSTANDING",) if ordered else (),
         )
     if not patient.rests(Side.DEVICE):
         return
@@ -286,5 +294,5 @@ def packed_base(patient: Patient) -> Iterator[Finding]:
         yield from base(patient, late=True)
 
 
-RULES: tuple[Rule, ...] = (size, base, jumped, hidden, counts)
+RULES: tuple[Rule, ...] = (base, jumped, hidden, counts)
 BEHIND_ROWS: tuple[Rule, ...] = (packed_base,)

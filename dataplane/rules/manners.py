@@ -5,33 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dataplane import layout
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Watched
+from dataplane.rules.notices import asked_for
 from dataplane.rules.patient import Patient, Rule, packed, several
 from dataplane.snapshot import AnyQueue, Notify
 
 _NOT_ASKED = 4  #: of the last 64 readings with a new notification
 _SLOW = 64  #: decisions from one reading to the next: above that the words of one are not read together
 _LATE = 2  #: calls that were decided at one reading and written at a later one
-
-
-def asked_for(decision: Notify, queue: AnyQueue, event_idx: bool) -> bool:
-    """Whether the last notification was wanted, by the value that it was decided with (2.7.10, 2.8.10)."""
-    flags, event = decision.event >> 16, decision.event & 0xFFFF
-    if packed(queue) is None:
-        if event_idx:
-            return layout.need_event(decision.event, decision.new, decision.old)
-        return not decision.event & 1
-    if flags == layout.EVENT_DISABLE:
-        return False
-    if flags != layout.EVENT_DESC:
-        return True
-    named, wrap = event & 0x7FFF, event >> 15
-    # the lap of `new` is not part of the decision: wanted where either lap would want it
-    return any(
-        layout.need_event((named - lap * queue.size) & 0xFFFF, decision.new, decision.old) for lap in (0, 1)
-    ) or bool(wrap > 1)
 
 
 def count_unwanted(watched: Watched, queue: AnyQueue, event_idx: bool) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from dataplane import layout
 from dataplane.rules.finding import Evidence
-from dataplane.snapshot import AnyQueue, PackedQueue
+from dataplane.snapshot import AnyQueue, Notify, PackedQueue
 
 #: "on": whenever something is made available or used; "off": never; "event": at one index.
 Mode = Literal["on", "off", "event"]
@@ -81,6 +81,24 @@ def _split_event(name: str, event: int, index: str, new: int, old: int) -> Wish:
     due = layout.need_event(event, new, old)
     words = f"{name} is {event}: one is due when {index} moves past {event}; it went {old} -> {new}"
     return Wish("event", due, words, (Evidence(name, event), Evidence(index, new)), event)
+
+
+def asked_for(decision: Notify, queue: AnyQueue, event_idx: bool) -> bool:
+    """Whether the last notification was wanted, by the value that it was decided with (2.7.10, 2.8.10)."""
+    flags, event = decision.event >> 16, decision.event & 0xFFFF
+    if not isinstance(queue, PackedQueue):
+        if event_idx:
+            return layout.need_event(decision.event, decision.new, decision.old)
+        return not decision.event & 1
+    if flags == layout.EVENT_DISABLE:
+        return False
+    if flags != layout.EVENT_DESC:
+        return True
+    named, wrap = event & 0x7FFF, event >> 15
+    # the lap of `new` is not part of the decision: wanted where either lap would want it
+    return any(
+        layout.need_event((named - lap * queue.size) & 0xFFFF, decision.new, decision.old) for lap in (0, 1)
+    ) or bool(wrap > 1)
 
 
 def _split_flags(name: str, flags: int, off: int) -> Wish:

@@ -15,7 +15,7 @@ from dataplane.records import Label, Owner, Reason, Side
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate
 from dataplane.rules.patient import Patient, Rule, packed, split
-from dataplane.snapshot import AnyQueue, PackedQueue, SplitQueue
+from dataplane.snapshot import PackedQueue
 
 _AVAIL, _USED = layout.PACKED_F_AVAIL, layout.PACKED_F_USED
 _PACKED = ("2.8.1", "2.8.2", "2.8.22")
@@ -56,8 +56,10 @@ def not_available(patient: Patient) -> Iterator[Finding]:
         return
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if len(there) and int(there[0]) != slot:
-        code = "BASE_MISMATCH"
+        odd = patient.watched.aligned and queue.size & (queue.size - 1)
+        code = "PACKED_INDEX_BAD" if odd else "BASE_MISMATCH"
         why = f"the next buffer is at slot {int(there[0])}, the device is elsewhere"
+        why += f", and was not: the size, {queue.size}, is no power of two" if odd else ""
     elif _swapped_bits(queue, slot) == (wrap, not wrap) and _swapped_length(queue, slot):
         code, why = "ENDIAN_SWAPPED", "they are right in the other byte order"
     elif (avail, used) == (not wrap, wrap):
@@ -87,8 +89,7 @@ def astray(patient: Patient) -> Iterator[Finding]:
     there = np.flatnonzero((queue.buffer == device.seen) & (queue.head == np.arange(queue.size)))
     if not len(there) or int(there[0]) == device.last_avail:
         return
-    masked = device.seen and not device.last_avail & ~(queue.size - 1)  # where a mask would lead
-    based = not patient.watched.aligned and not masked
+    based = not patient.watched.aligned
     why = "they began apart" if based else f"the size, {queue.size}, is no power of two"
     yield patient.finding(
         "BASE_MISMATCH" if based else "PACKED_INDEX_BAD",
@@ -184,47 +185,6 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
     return "ADDR_STALE", "nothing that the device says it used stands in this ring: it writes elsewhere"
 
 
-def twice(patient: Patient) -> Iterator[Finding]:
-    """The same head or id stands twice among what is outstanding: the driver's doing (2.7.13, 2.8.6)."""
-    queue, driver = patient.queue, patient.queue.driver
-    if driver is None or not len(queue.desc) or not patient.at_rest:
-        return
-    device = queue.device
-    broken = {driver.broken, device.broken if device else Reason.NONE}
-    found = _doubled(queue, unseen=not broken & {Reason.ID_UNKNOWN, Reason.DUPLICATE_HEAD})
-    if found is None or device is None or device.used + device.unflushed > device.seen:
-        return
-    what, slot = found
-    yield patient.finding(
-        "ID_REUSED_WHILE_OUTSTANDING",
-        min(gate.since for gate in patient.watched.gates),
-        f"{'id' if packed(queue) else 'head'} {what} stands twice among the buffers that are outstanding",
-        Evidence("id" if packed(queue) else "avail.ring", what, slot),
-        sections=("2.7.13", "2.8.6"),
-        vantage="M",
-        confidence="certain",
-    )
-
-
-def _doubled(queue: AnyQueue, unseen: bool = False) -> tuple[int, int] | None:
-    """An id that two outstanding buffers have, and the slot or entry of the second. `unseen`: of those that
-    the device has not taken, which stand together whatever the order in which others came back."""
-    if isinstance(queue, PackedQueue):
-        mine = queue.owner == Owner.AVAILABLE if unseen else queue.owner != Owner.FREE
-        heads = np.flatnonzero(mine & (queue.head == np.arange(queue.size)))
-        values = queue.desc["id"][heads]
-    else:
-        count = min(max(queue.published - (queue.seen if unseen else queue.collected), 0), queue.size)
-        heads = (queue.avail_idx - count + np.arange(count)) % queue.size
-        values = queue.avail_ring[heads]
-    ids, times = np.unique(values, return_counts=True)
-    doubled = np.flatnonzero(times > 1)
-    if not len(doubled):
-        return None
-    value = ids[doubled[0]]
-    return int(value), int(heads[np.flatnonzero(values == value)[1]])
-
-
 def chains(patient: Patient) -> Iterator[Finding]:
     """Packed: a buffer of several slots whose NEXT is missing, or that goes on behind its last one."""
     queue = packed(patient.queue)
@@ -298,12 +258,17 @@ def not_here(patient: Patient) -> Iterator[Finding]:
     count = min(max(driver.in_flight, 0), queue.size)
     heads = queue.avail_ring[(queue.avail_idx - count + np.arange(count)) % queue.size]
     ids = queue.used_ring["id"][slots]
+    what = "the elements are"
     if np.isin(ids, heads).all() and (len(np.unique(ids)) == behind):
-        return
+        # by chance they are those of a lap before: the device's other word in this memory tells
+        told = not patient.event_idx or not device.asleep or device.polling
+        if told or queue.avail_event == device.last_avail:
+            return
+        what = "the avail_event with which it went to sleep is"
     yield patient.finding(
         "ADDR_STALE",
         _since(patient),
-        f"the device used {behind} more by its own count, and neither used.idx nor the elements are here:"
+        f"the device used {behind} more by its own count, and neither used.idx nor {what} here:"
         " it writes elsewhere",
         Evidence("used.idx", queue.used_idx),
         Evidence("device's used.idx", device.used_idx),
@@ -311,84 +276,6 @@ def not_here(patient: Patient) -> Iterator[Finding]:
         sections=("2.7.8", "2.6"),
         alike=("USED_NOT_PUBLISHED",),
         decides="the addresses that the device was given, against those of the queue",
-    )
-
-
-_CHAIN = (Reason.CHAIN_LOOP, Reason.HEAD_OUT_OF_RANGE, Reason.WRITE_BEFORE_READ, Reason.INDIRECT_NEXT)
-
-
-def blamed_wrongly(patient: Patient) -> Iterator[Finding]:
-    """Split: the device gave up for a chain, or a head, and what stands there now is sound."""
-    queue, device = split(patient.queue), patient.queue.device
-    if queue is None or device is None or not len(queue.desc) or not patient.at_rest:
-        return
-    head = int(queue.avail_ring[device.last_avail % queue.size])
-    since = min(gate.since for gate in patient.watched.gates)
-    if device.broken in _CHAIN and _sound(queue, head):
-        yield patient.finding(
-            "DEVICE_BROKEN",
-            since,
-            f"the device gave up for {device.broken.name}, and the chain from head {head} is sound",
-            Evidence("reason", device.broken.name),
-            Evidence("avail.ring", head, head),
-            sections=("2.1.2", "2.7.5"),
-            alike=("STALE_DESCRIPTOR",),
-        )
-    if device.broken == Reason.DUPLICATE_HEAD and _doubled(queue) is None:
-        yield patient.finding(
-            "STALE_DESCRIPTOR",
-            since,
-            f"the device gave up for a head that it holds, and now head {head} stands there, and none twice:"
-            " it read the entry before it was written",
-            Evidence("avail.ring", head, head),
-            Evidence("last_avail", device.last_avail),
-            sections=("2.7.13.3", "2.7.6"),
-            alike=("ID_REUSED_WHILE_OUTSTANDING",),
-            decides="a store log: whether avail.idx was shown before the entry",
-        )
-
-
-def _sound(queue: SplitQueue, head: int) -> bool:
-    """Whether a chain ends, within the queue, what is read before what is written (2.7.4.2, 2.7.5.2)."""
-    written, slot = False, head
-    for _ in range(queue.size):
-        if slot >= queue.size:
-            return False
-        flags = int(queue.desc[slot]["flags"])
-        write = bool(flags & layout.DESC_F_WRITE)
-        if (written and not write) or (flags & layout.DESC_F_INDIRECT and flags & layout.DESC_F_NEXT):
-            return False
-        written = write
-        if not flags & layout.DESC_F_NEXT:
-            return True
-        slot = int(queue.desc[slot]["next"])
-    return False
-
-
-def read_early(patient: Patient) -> Iterator[Finding]:
-    """The driver gave up for an id that it does not know, and what stands there now is sound (split)."""
-    queue, driver = split(patient.queue), patient.queue.driver
-    if queue is None or driver is None or driver.broken != Reason.ID_UNKNOWN or not len(queue.desc):
-        return
-    if not patient.at_rest or patient.has(f.F_IN_ORDER):
-        return
-    slot = driver.last_used % queue.size
-    count = min(max(driver.in_flight, 0), queue.size)
-    heads = (queue.avail_idx - count + np.arange(count)) % queue.size
-    now = int(queue.used_ring[slot]["id"])
-    if not (queue.avail_ring[heads] == now).any():
-        return
-    yield patient.finding(
-        "DRIVER_READS_UNUSED",
-        min(gate.since for gate in patient.watched.gates),
-        f"the driver gave up for the id of used element {slot}, where now stands {now}, which is outstanding:"
-        " it read the element before it was written",
-        Evidence("used.ring id", now, slot),
-        Evidence("last_used", driver.last_used),
-        sections=("2.7.8.2", "2.7.14"),
-        vantage="MS",
-        alike=("STALE_DESCRIPTOR",),
-        decides="a store log: whether used.idx was shown before the element, or not at all",
     )
 
 
@@ -417,10 +304,7 @@ RULES: tuple[Rule, ...] = (
     astray,
     not_available,
     not_used,
-    blamed_wrongly,
     chains,
-    twice,
-    read_early,
     overwritten,
     skipped,
 )

@@ -14,6 +14,7 @@ from dataplane.records import Side
 from dataplane.rules import notices
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.gates import Gate, Standing
+from dataplane.rules.notices import asked_for
 from dataplane.rules.patient import SECOND, Patient, is_receive, several
 from dataplane.snapshot import AnyQueue, DeviceState, DriverState, Notify, PackedQueue
 
@@ -119,10 +120,9 @@ def sleeping(
         code = way.missing
         why = f"the {way.receiver} was not told, though {wish.words}; {decided}"
         if wish.mode == "event" and sent.event == wish.raw and sent.answer == "quiet":
-            alike, decides = (
-                (way.suppressed_event,),
-                "whether a notification was sent for the crossing, long ago",
-            )
+            alike, decides = (way.suppressed_event,), "whether one was sent for the crossing, long ago"
+            if way is KICK and not asked_for(sent, patient.queue, patient.event_idx):
+                why += ", rightly: what crossed it was before, and no later index will"
     else:
         code = way.suppressed_event if wish.mode == "event" else way.suppressed_flag
         why = f"the {way.receiver} sleeps and wants no {way.name}: {wish.words}"

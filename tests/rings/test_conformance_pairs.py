@@ -172,7 +172,7 @@ NAMED: dict[str, dict[str, Collection[str]]] = {
     "loop_chain": {"split": {"SPLIT-DRV-09"}, "packed": {"PACKED-DRV-17"}},
     "bad_address": {"split": {"RF-DRV-03"}, "packed": {"RF-DRV-03"}},
     "forget_event_idx": {"split": {"SPLIT-NOT-25", "SPLIT-NOT-41"}},
-    "read_unused": {"split": {"SPLIT-DRV-48"}, "packed": {"PACKED-DRV-12"}},
+    "read_unused": {"split": {"SPLIT-DRV-48"}},
 }
 
 #: Faults that leave every store and every decision as the spec asks: what is lost is lost elsewhere.
