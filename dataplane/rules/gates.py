@@ -78,7 +78,8 @@ class Watched:
     decided: tuple[int, int] = (0, 0)  #: decisions of both sides up to the last reading
     asked: tuple[int, int] = (0, 0)  #: of the last 64 readings with a new notification, a bit where it was
     #: not asked for
-    delayed: int = 0  #: calls that were decided at one reading and not written yet at the next
+    delayed: list[int] = field(default_factory=list)  #: when the last calls came that were decided at one
+    #: reading and not written yet at the next
     withheld: Lasting = field(default_factory=Lasting)  #: up to where such a call would tell
     before: AnyQueue | None = None  #: at the last reading, where its rows were copied
 
@@ -138,9 +139,9 @@ class Gates:
         if watched.empty.seen == 1:
             watched.drops = device.drops if device else 0
         watched.rest.see(positions(queue), ran)
-        self._sides(watched, queue, ran)
+        self._sides(watched, queue, now, ran)
 
-    def _sides(self, watched: Watched, queue: AnyQueue, ran: int) -> None:
+    def _sides(self, watched: Watched, queue: AnyQueue, now: int, ran: int) -> None:
         driver, device = queue.driver, queue.device
         if driver is None or device is None:
             return
@@ -160,7 +161,8 @@ class Gates:
         watched.dropping[Side.DEVICE].see(device.drops > watched.refused[Side.DEVICE], ran)
         withheld = device.call.told if device.call.told > device.call.reached else None
         lasted = watched.withheld.value is not None and watched.withheld.seen > 1
-        watched.delayed += lasted and withheld is None and bool(ran)
+        if lasted and withheld is None and ran:
+            watched.delayed = [*watched.delayed[-63:], now]
         watched.withheld.see(withheld, ran)
 
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Watched
 from dataplane.rules.notices import asked_for
-from dataplane.rules.patient import Patient, Rule, packed, several
+from dataplane.rules.patient import SECOND, Patient, Rule, packed, several
 from dataplane.snapshot import AnyQueue, Notify
 
 _NOT_ASKED = 4  #: of the last 64 readings with a new notification
 _SLOW = 64  #: decisions from one reading to the next: above that the words of one are not read together
-_LATE = 2  #: calls that were decided at one reading and written at a later one
+_LATE = 2  #: calls that were decided at one reading and written at a later one,
+_RECENT = 10 * SECOND  #: in the last ns
 
 
 def count_unwanted(watched: Watched, queue: AnyQueue, event_idx: bool) -> None:
@@ -76,13 +77,14 @@ def _each_time(patient: Patient, alike: str, name: str, sender: str, decision: N
 
 def delayed(patient: Patient) -> Iterator[Finding]:
     """Calls are decided and come much later, again and again."""
-    if patient.watched.delayed < _LATE or patient.halves is None:
+    late = sum(patient.snapshot.time - when < _RECENT for when in patient.watched.delayed)
+    if late < _LATE:
         return
     yield patient.finding(
         "CALL_DELAYED",
         patient.snapshot.time,
-        f"{patient.watched.delayed} calls were decided and written later: a limiter, or coalescing",
-        Evidence("calls late", patient.watched.delayed),
+        f"{late} calls were decided and written later: a limiter, or coalescing",
+        Evidence("calls late", late),
         sections=("2.7.7", "5.1.6.5.10"),
         vantage="HK",
         level=Level.WARNING,

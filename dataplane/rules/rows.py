@@ -167,7 +167,9 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
     avail, used = _bits(queue, slot)
     if _swapped_bits(queue, slot) == (wrap, wrap) and _swapped_length(queue, slot):
         return "ENDIAN_SWAPPED", "they are right in the other byte order"
-    if avail == used == (not wrap):
+    goes_on = (slot + int((queue.owner == Owner.USED).sum())) % queue.size
+    known = not (queue.owner == Owner.UNKNOWN).any()
+    if avail == used == (not wrap) and (device.used_idx == goes_on or not known):
         return "PACKED_WRAP_WRONG", "they are those of the other lap"
     if patient.has(f.F_IN_ORDER):
         return (
@@ -178,8 +180,9 @@ def _unused_story(patient: Patient, queue: PackedQueue, slot: int, wrap: bool) -
         at = slot + step
         if _bits(queue, at % queue.size) == ((wrap if at < queue.size else not wrap),) * 2:
             return "USED_HOLE", f"slot {at % queue.size} behind it is used"
-    if device.used_idx != (slot + int((queue.owner == Owner.USED).sum())) % queue.size:
-        if queue.size & (queue.size - 1):
+    if device.used_idx != goes_on:
+        takes_well = (device.seen, device.last_avail) == (driver.published, driver.avail_idx)
+        if queue.size & (queue.size - 1) and not takes_well:
             return "PACKED_INDEX_BAD", "the device went elsewhere: the size is no power of two"
         return "USED_HOLE", "the device went further than what it used: it left slots out"
     return "ADDR_STALE", "nothing that the device says it used stands in this ring: it writes elsewhere"
