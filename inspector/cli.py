@@ -21,7 +21,15 @@ from inspector.sanitise import clean
 
 OK, FAILED, USAGE, INTERRUPTED, PIPE = 0, 1, 2, 130, 141
 NO_TERMINAL = "the screens need a terminal for input and output; without one:"
-PAIR_COMMANDS = ("run", "snapshot", "watch", "check", "capture", "record")  #: those that open a pair
+PAIR_COMMANDS = (
+    "run",
+    "snapshot",
+    "watch",
+    "check",
+    "report",
+    "capture",
+    "record",
+)  #: those that open a pair
 COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "explain", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
@@ -39,6 +47,7 @@ examples:
   ringscope snapshot --json | jq .queues[1]  one moment of every ring, as JSON
   ringscope watch --json --seconds 10        one line of JSON a second
   ringscope check --seconds 10               does a queue stand still, and why?
+  ringscope report bug.txt                   the same, and all that a bug report needs
   ringscope explain KICK_MISSING             what that means, and what to do about it
   ringscope capture -w - | wireshark -k -i - the packets that cross, into Wireshark
   ringscope capture -w a.pcapng --until 'latency > 1ms' --before 5s --after 5s
@@ -152,16 +161,14 @@ def parser() -> argparse.ArgumentParser:
     )
     watched = add("check", "watch the rings and say what is wrong with them")
     watched.add_argument("--json", action="store_true", help="what was found, as one JSON object")
-    watched.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long (5)")
-    watched.add_argument(
-        "--trace",
-        choices=("operations", "stores"),
-        default="operations",
-        help="stores: each is held against the spec as well, row by row (ringscope explain --conformance)",
+    _add_examined(watched)
+    told = add("report", "watch the rings and write one file to attach to a bug: what, where, since when")
+    told.add_argument("file", metavar="FILE", help="where it goes, as a whole or not at all; - to print it")
+    told.add_argument("--json", action="store_true", help="as JSON, as for a name that ends in .json")
+    told.add_argument(
+        "--payloads", action="store_true", help="with the last packets in it: they are left out otherwise"
     )
-    instead = watched.add_mutually_exclusive_group()
-    instead.add_argument("--scenario", metavar="FILE", help="play this, and watch it for as long afterwards")
-    instead.add_argument("--recording", metavar="FILE", help="look through this instead of at a pair")
+    _add_examined(told)
     file = add("capture", "write the packets that cross the rings to files or a pipe")
     capturing.add_options(file)
     recordings.add_record_options(add("record", "write all that happens in the rings to a file"))
@@ -348,6 +355,20 @@ def _check_opened(options: argparse.Namespace) -> str | None:
     return recordings.open_contradiction(options) if options.command == "open" else None
 
 
+def _add_examined(command: argparse.ArgumentParser) -> None:
+    """What the commands share that look for something wrong."""
+    command.add_argument("--seconds", metavar="S", type=seconds, default=5.0, help="how long (5)")
+    command.add_argument(
+        "--trace",
+        choices=("operations", "stores"),
+        default="operations",
+        help="stores: each is held against the spec as well, row by row (ringscope explain --conformance)",
+    )
+    instead = command.add_mutually_exclusive_group()
+    instead.add_argument("--scenario", metavar="FILE", help="play this, and watch it for as long afterwards")
+    instead.add_argument("--recording", metavar="FILE", help="look through this instead of at a pair")
+
+
 def _hold_streams() -> bool:
     """Keep a file that is opened from becoming standard input, output or error; whether there is output."""
     output = sys.stdout is not None
@@ -369,6 +390,7 @@ def _prints(options: argparse.Namespace) -> bool:
         return bool(options.json)
     return (
         options.command in ("snapshot", "watch", "dissect", "explain")
+        or (options.command == "report" and options.file == "-")
         or getattr(options, "write", None) == "-"
     )
 

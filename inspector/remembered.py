@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from inspector.replacing import replace_text
 
 History = Literal["filters", "captures", "searches"]
 
@@ -113,18 +113,12 @@ def _is_line(text: object) -> bool:
 
 def save(remembered: Remembered) -> str:
     """Keep it; "" or one line that says why it could not be kept. Never raises."""
-    new, path = "", None
+    path = None
     try:
         path = place()
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, new = tempfile.mkstemp(prefix="remembered-", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(remembered), file, indent=1)
-        os.replace(new, path)
+        replace_text(path, json.dumps(asdict(remembered), indent=1))
     except (OSError, ValueError, RuntimeError) as error:
-        if new:
-            with suppress(OSError):
-                os.unlink(new)
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return f"{path or 'the state folder'} cannot be written: {why}"
     return ""

@@ -72,18 +72,26 @@ def _with_a_pair(options: argparse.Namespace) -> int:
             return record(options, pair, pair.start)
     if options.command == "run":
         return _run(options)
-    if options.command == "check" and (options.scenario or options.recording):
-        from inspector.commands.checking import check_file
-
-        return check_file(options)
+    if options.command in ("check", "report"):
+        return _examine(options)
     if options.command == "snapshot":
         from inspector.commands.watching import snapshot as act
-    elif options.command == "check":
-        from inspector.commands.checking import check as act
     else:
         from inspector.commands.watching import watch as act
     program = capture_filter(getattr(options, "filter", None))
-    with opened(options, program, trace=getattr(options, "trace", "operations")) as source:
+    with opened(options, program) as source:
+        return act(options, source)
+
+
+def _examine(options: argparse.Namespace) -> int:
+    """`check` and `report`: of a pair, or of a file that needs none."""
+    if options.command == "check":
+        from inspector.commands.checking import check as act
+    else:
+        from inspector.commands.reporting import report as act
+    if options.scenario or options.recording:
+        return act(options)
+    with opened(options, trace=options.trace) as source:
         return act(options, source)
 
 

@@ -7,12 +7,11 @@ One that is damaged, too long or unwritable costs the memory, never the run.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 
 from dataplane.workshop.judging import TEXT_MAX
 from inspector import remembered
+from inspector.replacing import replace_text
 
 
 def place(half: str) -> Path:
@@ -32,16 +31,10 @@ def load(half: str) -> str | None:
 
 def save(half: str, text: str) -> str:
     """Keep it; "" or one line that says why it could not be kept. Never raises."""
-    new = ""
     try:
         path = place(half)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, new = tempfile.mkstemp(prefix="half-", dir=path.parent)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(new, path)
+        replace_text(path, text)
     except (OSError, ValueError, RuntimeError) as error:
-        if new:
-            Path(new).unlink(missing_ok=True)
         return f"what you wrote is not kept for the next visit: {error}"
     return ""

@@ -23,4 +23,4 @@ def ringscope_bytes(*args: str | bytes, **options: Any) -> subprocess.CompletedP
 
 def _run(args: tuple[str | bytes, ...], options: dict[str, Any]) -> subprocess.CompletedProcess[Any]:
     piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.run([*COMMAND, *args], cwd=ROOT, **(piped | {"timeout": 120} | options))
+    return subprocess.run([*COMMAND, *args], **({"cwd": ROOT, "timeout": 120} | piped | options))
