@@ -107,6 +107,7 @@ def _laps(queue: PackedQueue) -> tuple[Slots, ...]:
     slots, wrap = np.arange(queue.size), bool(driver.avail_wrap)
     now = slots < driver.avail_idx
     shown = _shown(queue, slots, now == wrap)
+    shown &= queue.desc["id"] <= slots  # a chain may begin at the end of one lap and end in the next
     return _ends(queue, slots[shown & now]), _ends(queue, slots[shown & ~now])
 
 

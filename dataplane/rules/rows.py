@@ -226,7 +226,10 @@ def overwritten(patient: Patient) -> Iterator[Finding]:
         return
     same = (queue.buffer == before.buffer) & (queue.buffer >= 0)
     for one in (queue, before):
-        same &= (one.label == Label.STABLE) & ((one.owner == Owner.AVAILABLE) | (one.owner == Owner.IN_USE))
+        mine = one.owner == Owner.IN_USE
+        if packed(one) is not None:  # there the device writes what it used, store by store
+            mine &= one.head != np.arange(one.size)
+        same &= (one.label == Label.STABLE) & ((one.owner == Owner.AVAILABLE) | mine)
     if not same.any():
         return
     slots = np.flatnonzero(same)
