@@ -2,9 +2,9 @@
 
 Every combination of layout, EVENT_IDX, INDIRECT_DESC, IN_ORDER, MRG_RXBUF and of how each side waits gets a
 pair that lives through bursts, idle time longer than the doctor's patience, floods, both sides stopped and
-stepped by hand, queues reset, commands, and rates that change; sizes, paths, start indices and numbers of
-queue pairs vary from one to the next. RINGSCOPE_FULL=1: 100 million buffers, 100,000 evaluations, at least
-500 a combination; else each combination of layout and features once.
+stepped by hand, queues reset, commands, and rates that change; sizes from 1 up, paths, where the rings start,
+the mtu and numbers of queue pairs vary from one to the next. RINGSCOPE_FULL=1: 100 million buffers, 100,000
+evaluations, at least 500 a combination; else each combination of layout and features once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FULL = os.environ.get("RINGSCOPE_FULL") == "1"
 HERTZ = 15.0
 AT_A_TIME = 12
 BITS = ("event_idx", "indirect_desc", "in_order", "mrg_rxbuf")
-WAITS: tuple[tuple[str, str], ...] = tuple(itertools.product(("auto", "poll"), repeat=2))
+WAITS: tuple[tuple[str, str], ...] = tuple(itertools.product(("interrupt", "poll"), repeat=2))
 _LARGE = "-guest_tso4,-guest_tso6,-guest_ecn"  # without MRG_RXBUF they would make every receive buffer large
 _IDLE = 1.4  #: seconds: longer than what waits may stand still
 
@@ -51,8 +51,13 @@ class Combination:
         """A pair, and how it was made, for whoever has to look into it."""
         rng = random.Random(f"{self.layout} {self.on} {self.waits} {self.seed}")
         packed = self.layout == "packed"
-        sizes = (2, 8, 64, 100, 256, 1000) if packed else (2, 8, 32, 256, 1024)
+        sizes = (1, 2, 3, 8, 64, 100, 256, 1000, 1024) if packed else (1, 2, 4, 8, 32, 256, 1024)
         size = rng.choice(sizes)
+        paths = [Path.AUTO, Path.AUTO]
+        if size > 8:
+            paths.append(Path.CHAIN)
+        if self.on[1]:
+            paths.append(Path.INDIRECT)
         options: dict[str, Any] = {
             "layout": self.layout,
             "features": self.features,
@@ -60,8 +65,10 @@ class Combination:
             "device": self.waits[1],
             "queue_size": size,
             "queue_pairs": rng.choice((1, 1, 2)),
-            "path": rng.choice((Path.AUTO, Path.AUTO, Path.CHAIN)) if size > 8 else Path.AUTO,
-            "start_index": rng.randrange(size) if packed else rng.choice((0, 65_530, 32_767, 7)),
+            "path": rng.choice(paths),
+            "start_index": rng.randrange(size) if packed else rng.choice((0, 65_530, 65_535, 32_767, 7)),
+            "start_wrap": rng.choice((0, 1)) if packed else 1,
+            "mtu": rng.choice((1500, 1500, 9000)),
         }
         return Pair(**options), str(options)
 
@@ -107,7 +114,8 @@ def lives(one: Combination, total: Sum, longer: float, often: float) -> Iterator
                 told.look(rng.random() < 0.2)
                 yield time.monotonic() + 1 / often
 
-        pair.play(_frames(rng), loop=True)
+        mtu = pair.snapshot(()).config.mtu
+        pair.play(_frames(rng, mtu), loop=True)
         pair.control.set_rate(300)
         pair.start()
         yield from goes(0.6 * longer)
@@ -129,7 +137,7 @@ def lives(one: Combination, total: Sum, longer: float, often: float) -> Iterator
         if pair.snapshot(()).queue_pairs > 1:
             pair.command(4, 0, struct.pack("<H", 1))  # VIRTIO_NET_CTRL_MQ, one pair
             yield from goes(0.3)
-        pair.flood(length=rng.choice((64, 300, 1514)))
+        pair.flood(length=rng.choice((64, 300, mtu + 14)))
         pair.control.set_rate(None if FULL else 50_000)
         yield from goes(0.5 * longer)
         pair.quiet()
@@ -139,12 +147,12 @@ def lives(one: Combination, total: Sum, longer: float, often: float) -> Iterator
         total.add(sum(queue.collected for queue in snapshot.queues), told.evaluations)
 
 
-def _frames(rng: random.Random) -> list[PlayFrame]:
+def _frames(rng: random.Random, mtu: int) -> list[PlayFrame]:
     """Both ways, of all sizes, in bursts with pauses between."""
     frames, now = [], 0
     for _ in range(200):
         now += rng.choice((0, 0, 0, 1_000, 50_000, 20_000_000))
-        data = b"\x52\x54\0\0\0\x01\x52\x54\0\0\0\x02\x88\xb5" + bytes(rng.choice((46, 100, 600, 1500)))
+        data = b"\x52\x54\0\0\0\x01\x52\x54\0\0\0\x02\x88\xb5" + bytes(rng.choice((46, 100, 600, mtu)))
         frames.append(PlayFrame(now, rng.choice((TO_DEVICE, TO_DRIVER)), data))
     return frames
 
