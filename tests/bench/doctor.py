@@ -4,8 +4,9 @@
 
 Each pair floods: first with both sides polling, then with both asleep in between and stopped by one fault
 after the other (its queues stand still, so that every rule that asks for rest has something to say); `look`
-alone is timed, on a snapshot that was taken before. Then the throughput of a flood while a session pulls 15 times a second, the
-doctor in it, divided by that without a session (`observer.py` measures the same, and the whole app).
+alone is timed, on a snapshot that was taken before. Then the throughput of a flood while a session pulls 15
+times a second, the doctor in it, divided by that without a session (`observer.py` measures the same, and the
+whole app).
 """
 
 from __future__ import annotations
