@@ -149,7 +149,7 @@ def lives(one: Combination, total: Sum, longer: float, often: float) -> Iterator
             yield from goes(0.3)
         pair.flood(length=rng.choice((64, 300, mtu + 14)))
         pair.control.set_rate(None if FULL else 50_000)
-        yield from goes(0.5 * longer)
+        yield from goes((1.0 if FULL else 0.5) * longer)
         pair.quiet()
         yield from goes(_IDLE)
         snapshot = pair.snapshot(())
