@@ -226,6 +226,8 @@ def overwritten(patient: Patient) -> Iterator[Finding]:
     queue, before = patient.queue, patient.watched.before
     if before is None or not len(queue.desc) or len(before.desc) != len(queue.desc):
         return
+    if queue.desc.tobytes() == before.desc.tobytes():  # of what stands still, at a fraction of the price
+        return
     same = (queue.buffer == before.buffer) & (queue.buffer >= 0)
     for one in (queue, before):
         mine = one.owner == Owner.IN_USE
