@@ -55,7 +55,7 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         left_out=tick.frames_filtered,
         seen=None if "lesson" in session.badges else _packets(snapshot),
         badges=(
-            *_found(session, past or tick),
+            *(() if "lesson" in session.badges else _found(session, past or tick)),
             *((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
         ),
         past=past is not None,

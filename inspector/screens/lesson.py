@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
@@ -280,6 +281,7 @@ class LessonScreen(Screen[None]):
         if course is None:
             return
         marks = course.marks if tick is course.tick else NONE  # else somebody else moved the pair
+        tick = replace(tick, findings=())  # what is wrong is for the reader to find
         for pane in self.query("#right Pane").results(Pane):
             pane.selected = course.bench.shape.index
             pane.show(tick)
