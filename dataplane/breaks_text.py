@@ -27,6 +27,7 @@ from dataplane.breaks import (
     What,
 )
 from dataplane.records import DEVICE_STATE, DRIVER_STATE, Kind, Reason, Side
+from dataplane.rules.codes import CODES, UnknownCode, find
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
     ("tx0 published > 500", "a count of buffers passes a value"),
@@ -44,6 +45,7 @@ EXAMPLES: tuple[tuple[str, str], ...] = (
     ("broken", "a side gives a queue up"),
     ("drop no_buffer", "a frame is dropped, for this reason"),
     ("finding", "something is found wrong"),
+    ("finding kick_missing tx0", "this is found in this queue"),
 )
 
 
@@ -293,7 +295,7 @@ def _what(words: _Line, compile: Callable[[str], bytes] | None) -> BreakRule:
         case "chain":
             return BreakRule(What.CHAIN, "", _more_than(words, 1 << 20))
         case "finding":
-            return BreakRule(What.FINDING)
+            return BreakRule(What.FINDING, expression=_code(words))
         case "wrap":
             which = words.take("avail, used or flips").text.lower() if words.word_is("avail", "used") else ""
             flips = words.take("'flips'")
@@ -321,6 +323,18 @@ def _reason(words: _Line) -> int:
     return 0
 
 
+def _code(words: _Line) -> str:
+    """The code of a finding behind `finding`; "" for any."""
+    token = words.peek()
+    if token is None or not ("_" in token.text or "-" in token.text or token.text.upper() in CODES):
+        return ""
+    words.at += 1
+    try:
+        return find(token.text).name
+    except UnknownCode as error:
+        raise BreakError(str(error), token.start, token.end) from None
+
+
 def _waited(rule: BreakRule) -> str:
     match rule.what:
         case What.PASSES:
@@ -334,7 +348,7 @@ def _waited(rule: BreakRule) -> str:
         case What.FILTER:
             return f"filter {rule.expression}"
         case What.FINDING:
-            return "finding"
+            return f"finding {rule.expression}" if rule.expression else "finding"
         case What.WRAP:
             return f"wrap {rule.name} flips" if rule.name else "wrap flips"
         case What.EVENT:

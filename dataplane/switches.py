@@ -223,7 +223,7 @@ _ALL = (
     _one("no_collect", "DRIVER_NOT_REAPING", **_RX),
     _one("no_submit", "DRIVER_NOT_SUBMITTING"),
     _one("spin", "DRIVER_SPINS", **_RX),
-    _one("read_unused", "DRIVER_READS_UNUSED USED_ID_INVALID", layouts="split"),
+    _one("read_unused", "DRIVER_READS_UNUSED USED_ID_INVALID ID_REUSED_WHILE_OUTSTANDING", layouts="split"),
     _one("lose_free", "FREE_COUNT_WRONG"),
     _one("reuse_id", "ID_REUSED_WHILE_OUTSTANDING", **_RX),
     _one("ignore_order", "IN_ORDER_BATCH_NOT_UNDERSTOOD", needs="+in_order"),

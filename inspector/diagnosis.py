@@ -75,14 +75,17 @@ def over_recording(recording: Recording, diagnosis: Diagnosis) -> Iterator[Findi
         yield from diagnosis.take(doctor.look(snapshot))
 
 
-def moments(recording: Recording) -> Iterator[Snapshot]:
-    """A recording read as it was when it was made: fifteen moments a second of its time."""
+def moments(recording: Recording, after: int = 0) -> Iterator[Snapshot]:
+    """A recording read as it was when it was made: fifteen moments a second of its time, those later than
+    `after`, ns since the epoch."""
     history = recording.history
     first, last = history.reach.first, history.reach.last
     if last < first:
         return
     state, seen, known = "running", first - 1, None
-    time, end = history.time_of(first), history.time_of(last)
+    time, end = max(history.time_of(first), after + _STEP if after else 0), history.time_of(last)
+    if after and time > max(end, recording.ended):
+        return
     while True:
         number = last if time >= end else max(history.number_at(time), first)
         if number > seen:

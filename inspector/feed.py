@@ -1,7 +1,8 @@
 """The one thread that reads the source, at a steady pace, and posts what it read.
 
 It never waits for the app, and the app never waits for it: a picture that is late is replaced by the
-next one, and quitting waits at most for one reading.
+next one, and quitting waits at most for one reading. Of a recording, whose readings do not change, it lets
+the doctor go through what was recorded meanwhile.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from inspector.diagnosis import HERTZ
 from inspector.messages import FeedFailed, Ticked
+from inspector.past.retrospect import Retrospect
 from inspector.sanitise import one_line
 
 if TYPE_CHECKING:
@@ -46,9 +48,12 @@ class Feed:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ringscope-feed", daemon=True)
+        self._retrospect = Retrospect(session) if session.lent else None
 
     def start(self) -> None:
         self._thread.start()
+        if self._retrospect is not None:
+            self._retrospect.start()
 
     def soon(self) -> None:
         """Read now rather than at the next beat: something was selected or stepped."""
@@ -58,6 +63,8 @@ class Feed:
         """End the thread; harmless when repeated or never started. Waits `timeout` seconds at most."""
         self._stop.set()
         self._wake.set()
+        if self._retrospect is not None:
+            self._retrospect.stop(timeout)
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 

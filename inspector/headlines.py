@@ -55,17 +55,22 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         left_out=tick.frames_filtered,
         seen=None if "lesson" in session.badges else _packets(snapshot),
         badges=(
-            *_found(tick),
+            *_found(session, past or tick),
             *((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
         ),
         past=past is not None,
     )
 
 
-def _found(tick: Tick) -> tuple[Piece, ...]:
-    """How many queues something is wrong with, now."""
-    wrong = sum(finding.level > Level.INFO for finding in tick.findings)
-    return ((f" ✗ {wrong} finding{'s' * (wrong != 1)} ", "fault"),) if wrong else ()
+def _found(session: Session, tick: Tick) -> tuple[Piece, ...]:
+    """What is wrong, and where; of several things how many."""
+    wrong = [finding for finding in tick.findings if finding.level > Level.INFO]
+    if not wrong:
+        return ()
+    if len(wrong) > 1:
+        return ((f" ✗ {len(wrong)} findings ", "fault"),)
+    queue = "device" if wrong[0].queue is None else clean(session.queue_name(wrong[0].queue))
+    return ((f" ✗ {queue} {clean(wrong[0].code)} ", "fault"),)
 
 
 def _trace(snapshot: Snapshot) -> str:

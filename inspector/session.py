@@ -112,7 +112,7 @@ class Session:
                 frames_filtered=snapshot.logs.frames_filtered,
                 hertz=self._hertz(time.monotonic()),
                 missed=max(self._pulled - self._shown - 1, 0),
-                findings=() if self.lent else self.doctor.look(snapshot),
+                findings=self.doctor.findings if self.lent else self.doctor.look(snapshot),
             )
             self.tick = tick
         for watch in tuple(self.watches):
@@ -189,7 +189,11 @@ class Session:
         """
         if self.tick is None:
             raise LookupError("nothing has been read yet")
-        return self._moments.tick(number, self.whole if whole is None else whole, self.tick)
+        tick = self._moments.tick(number, self.whole if whole is None else whole, self.tick)
+        stood = self.doctor.at(tick.snapshot.time)
+        return replace(
+            tick, findings=tuple(replace(one, verdict=f"found later: {one.verdict}") for one in stood)
+        )
 
     def visit(self, number: int | None) -> Tick | None:
         """Show the moment after event `number`, or go back to live (None). Errors as `moment`."""

@@ -35,5 +35,5 @@ class Tick:
     frames_filtered: int  #: that the capture filter did not match, since the source began
     hertz: float  #: readings a second, measured
     missed: int  #: readings that no screen saw, since the session began
-    findings: tuple[Finding, ...] = ()  #: of the doctor, the gravest first; of a past moment none
+    findings: tuple[Finding, ...] = ()  #: of the doctor, the gravest first; of the past those that stood then
     cursor: int | None = None  #: the event of the past after which this was; None: read live

@@ -298,6 +298,27 @@ async def probe(pilot: Pilot[Any], posed: Posed) -> None:
     await look(pilot)
 
 
+def unturned(layout: str) -> Pair:
+    """A packed ring whose device does not toggle its wrap counter where the ring begins anew."""
+    pair = outgoing(layout, queue_size=16, trace="stores")
+    for fault in parse_fault("keep_wrap:queue=tx0", pair.shapes()):
+        pair.inject_fault(fault)
+    return pair
+
+
+async def wrapped(pilot: Pilot[Any], posed: Posed) -> None:
+    """The finding, and the slot that it rests on: 4, enter, enter."""
+    await look(pilot)
+    for _ in range(60):
+        posed.advance(driver=1, device=1)
+        await look(pilot)
+    await pilot.press("4")
+    await until(pilot, "the findings", lambda: isinstance(pilot.app.screen, FindingsScreen))
+    await look(pilot, 2)
+    await pilot.press("enter", "enter")
+    await look(pilot, 2)
+
+
 async def _dissected(pilot: Pilot[Any]) -> None:
     """Waits for the dissector, which is a process of its own."""
 
@@ -320,6 +341,7 @@ SCENES = (
     Picture("life", (120, 40), lambda: mix("split", trace="stores"), life),
     Picture("stepping", (120, 40), lambda: mix("split", queue_size=16), stepping, Even, None),
     Picture("findings", (120, 40), lambda: lossy("split"), findings),
+    Picture("wrapped", (120, 40), lambda: unturned("packed"), wrapped),
     Picture("probe", (120, 40), lambda: lossy("split"), probe),
     Picture("history", (140, 44), lambda: mix("split", queue_size=32, trace="stores"), history, Bursts),
 )

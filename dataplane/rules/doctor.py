@@ -18,7 +18,7 @@ own counts (`indices`, `rows`) explains why a side gave up (`given_up`), and tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from dataplane import features as f
@@ -89,8 +89,19 @@ class Doctor:
         gone = (one for key, one in known.items() if key not in found)
         self.past.extend(replace(one, until=snapshot.time) for one in gone)
         del self.past[:-_KEPT]
-        self.findings = tuple(sorted(found.values(), key=lambda one: (-one.level, one.since)))
+        self.findings = _gravest(found.values())
         return self.findings
+
+    @property
+    def known(self) -> tuple[Finding, ...]:
+        """All that was ever found and is still kept: those that are gone, then those that are there."""
+        return (*self.past, *self.findings)
+
+    def at(self, time: int) -> tuple[Finding, ...]:
+        """The findings that stood at a moment, ns since the epoch, the gravest first. Their words are those
+        of the last reading that had them, which may be later. Any thread may ask."""
+        stood = (one for one in self.known if one.since - _READING <= time)
+        return _gravest(one for one in stood if not one.until or time < one.until)
 
     def heed(self, snapshot: Snapshot, events: Events, keyframe: Callable[[int], Keyframe | None]) -> None:
         """What happened up to the next snapshot: each store is held against the rows of the spec, as far as
@@ -165,6 +176,10 @@ class Doctor:
         )
 
 
+def _gravest(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda one: (-one.level, one.since)))
+
+
 def needs_rows(patient: Patient) -> bool:
     """Whether something about this queue would be clearer with its rows."""
     queue: AnyQueue = patient.queue
@@ -178,4 +193,5 @@ def needs_rows(patient: Patient) -> bool:
     )
 
 
+_READING = 100_000_000  #: ns: it began between this reading and the one before
 _KEPT = 256  #: findings that are gone

@@ -41,7 +41,7 @@ def given_up(patient: Patient) -> Iterator[Finding]:
         reason = Reason(state.broken)
         other = "driver" if side == "device" else "device"
         code, sections = _BLAMED.get(reason, ("DEVICE_BROKEN", ("2.1.2",)))
-        why = f"{reason.name}, which the {other} did"
+        why = f"{reason.name}: the {other} made it so"
         if reason == Reason.DUPLICATE_HEAD and state.last_drop == Reason.TOO_SHORT:
             code, sections = "CHAIN_CUT", ("2.7.5", "2.8.6")
             why = "a buffer too short for a frame, and the next with the same id: one chain, and NEXT missing"

@@ -45,6 +45,8 @@ def twice(patient: Patient) -> Iterator[Finding]:
         sections=("2.7.13", "2.8.6"),
         vantage="M",
         confidence="certain",
+        alike=("DRIVER_READS_UNUSED",),
+        decides="whether the driver had collected it before it was used: the order of events in the past",
     )
 
 

@@ -137,7 +137,9 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         Evidence("device's next used slot", device.used_idx),
         sections=_PACKED,
         alike=("PACKED_WRAP_WRONG",) if code == "USED_HOLE" else (),
-        decides="a hole at slot 0 on every lap is a wrap counter; at the edge of a batch a hole",
+        decides="a hole at slot 0 on every lap is a wrap counter; at the edge of a batch a hole"
+        if code == "USED_HOLE"
+        else "",
     )
 
 

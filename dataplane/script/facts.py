@@ -17,6 +17,7 @@ from dataplane.decode import ANSWERS
 from dataplane.features import STATUS_BITS
 from dataplane.reading import LEVELS
 from dataplane.records import LABEL_MASK, Kind, Label, Owner, Path, Reason
+from dataplane.rules.codes import CODES
 from dataplane.snapshot import DeviceState, DriverState, Notify, Snapshot
 
 Get = Callable[[Any], Any]
@@ -71,6 +72,7 @@ class Moment:
     traffic: Mapping[str, Mapping[str, int]]  #: by "to_device" and "to_driver"
     hits: Mapping[str, int]  #: of faults and breakpoints, by name
     step: Mapping[str, int]  #: what the step's action gave back
+    found: Mapping[int, str] = field(default_factory=dict)  #: of queues: the gravest code of the doctor
 
 
 def _words(enum: Any) -> dict[str, int]:
@@ -87,6 +89,7 @@ _STATUS = Leaf({name: bit for bit, name in STATUS_BITS.items()}, flags=True)
 _LEVELS, _ANSWERS = _counted(LEVELS), _counted(ANSWERS)
 _KINDS = {kind.name.lower(): kind for kind in Kind if kind != Kind.OWN}
 _COUNTS = ("size", "generation", "published", "seen", "used", "collected")
+_CODES = _counted(("none", *CODES))
 STEP = ("moved", "answer", "length", "id")
 TRAFFIC = ("sent", "arrived", "altered", "lost", "waiting")
 #: Flags by name wherever they stand.
@@ -106,7 +109,7 @@ _DRIVER, _DEVICE = Record(_own(DriverState)), Record(_own(DeviceState))
 _NOTIFY = Record({**_own(Notify), "answer": (Leaf(_ANSWERS), lambda notify: _ANSWERS[notify.answer])})
 
 
-def queue_facts(index: int, size: int, packed: bool) -> Record:
+def queue_facts(index: int, size: int, packed: bool, hand: bool) -> Record:
     """The fields of one queue, read from (its snapshot, the moment)."""
 
     def of(get: str) -> Get:
@@ -142,6 +145,9 @@ def queue_facts(index: int, size: int, packed: bool) -> Record:
         "call": (_NOTIFY, of("device.call")),
         "events": (Record({name: (NUMBER, event(k)) for name, k in _KINDS.items()}), itemgetter(1)),
     }
+    if not hand:
+        code = _CODES["none"]
+        known["finding"] = (Leaf(_CODES), lambda both: _CODES.get(both[1].found.get(index, "none"), code))
     known |= _packed_areas(of) if packed else _split_areas(of, size)
     return Record(known)
 
@@ -198,7 +204,7 @@ class QueueName:
 def facts(queues: Sequence[QueueName], packed: bool, *, named: Sequence[str], hand: bool) -> Record:
     """The tree of all names. `named`: faults and breakpoints; `hand`: rings moved by verbs."""
     known: Fields = {
-        one.name: (queue_facts(one.index, one.size, packed), _one_queue(one.index)) for one in queues
+        one.name: (queue_facts(one.index, one.size, packed, hand), _one_queue(one.index)) for one in queues
     }
     known["status"] = (_STATUS, attrgetter("snapshot.status"))
     known["config_generation"] = (NUMBER, attrgetter("snapshot.config_generation"))

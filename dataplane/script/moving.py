@@ -201,13 +201,17 @@ class Moving:
         self.until((Side.DRIVER, Side.DEVICE), None, 200_000)
         self.journal.begin()
 
-    def free(self, seconds: float) -> None:
-        """Both sides at liberty, then at rest again."""
+    def free(self, seconds: float, look: Callable[[], None] | None = None) -> None:
+        """Both sides at liberty, then at rest again; `look` is called fifteen times a second meanwhile."""
         end = time.monotonic() + seconds
+        due = time.monotonic()
         self.pair.run()
         while (left := end - time.monotonic()) > 0 and not self.pair.frozen:
             time.sleep(min(left, 0.002))
             self.wire.pump()
+            if look is not None and time.monotonic() >= due:
+                look()
+                due = time.monotonic() + 1 / 15
         self.pair.freeze()
         self.wire.pump()
         self.journal.read()

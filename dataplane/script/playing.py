@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from dataplane.bare import Bare
 from dataplane.pair import Pair
 from dataplane.records import Side
+from dataplane.rules.doctor import Doctor
+from dataplane.rules.finding import Level
 from dataplane.script import actions as a
 from dataplane.script.expect import Expectation, Verdict, judge
 from dataplane.script.facts import Moment
@@ -21,6 +23,9 @@ from dataplane.snapshot import Array
 
 if TYPE_CHECKING:
     from dataplane.script.document import Scenario
+
+
+_FINDING = ".finding"  #: how an expectation asks for one
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Played:
         self.moving: Moving | None = None
         self.hands: Hands | None = None
         self._wire: Wire | None = None
+        asked = [one for step in scenario.steps for _, _, one in step.expect]
+        self._doctor = Doctor() if any(_FINDING in one.text for one in asked) else None
         try:
             self.source: Pair | Bare = self._bare() if scenario.bare else self._pair()
         except (ValueError, RuntimeError, OSError) as error:
@@ -132,6 +139,7 @@ class Played:
             failure = f"{there}, in step {step.number}"
         if self._wire is not None:
             self._wire.pump()
+        self._diagnose()
         if not failure and step.expect:
             results = self._look(step)
             failure = next((self._broken(step, one) for one in results if not one.holds), "")
@@ -162,7 +170,18 @@ class Played:
         ways = self._wire.ways
         traffic = {"to_device": ways[Side.DRIVER].count(), "to_driver": ways[Side.DEVICE].count()}
         moving = self.moving
-        return Moment(snapshot, moving.journal.counts, traffic, moving.hits, {"ack": moving.ack})
+        step = {"ack": moving.ack}
+        return Moment(snapshot, moving.journal.counts, traffic, moving.hits, step, self._found())
+
+    def _diagnose(self) -> None:
+        """One more reading for the doctor, in a scenario that expects something of it."""
+        if self._doctor is not None:
+            self._doctor.look(self.source.snapshot())
+
+    def _found(self) -> dict[int, str]:
+        found = self._doctor.findings if self._doctor is not None else ()
+        worse = [one for one in found if one.queue is not None and one.level > Level.INFO]
+        return {one.queue: one.code for one in reversed(worse) if one.queue is not None}
 
     def _named(self, asked: Iterable[Expectation]) -> set[int]:
         queues = self.scenario.stage.queues
@@ -185,7 +204,7 @@ class Played:
             case a.Until(condition, sides, limit):
                 self._until(condition, sides, limit)
             case a.Free(seconds):
-                moving.free(seconds)
+                moving.free(seconds, self._diagnose if self._doctor is not None else None)
             case a.Inject():
                 moving.inject(action)
             case a.Heal(name):

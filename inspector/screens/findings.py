@@ -17,6 +17,7 @@ from textual.screen import Screen
 from dataplane.rules import doctor, manners
 from dataplane.rules.finding import Finding, Level
 from inspector import leading
+from inspector.past.travel import Place
 from inspector.tick import Selection, Tick
 from inspector.widgets.findingrows import calm, lasted, rows, sign
 from inspector.widgets.findings import FindingList, FindingPage
@@ -25,6 +26,7 @@ from inspector.widgets.keys import key
 
 if TYPE_CHECKING:
     from inspector.app import RingscopeApp
+    from inspector.session import Session
 
 _RULES = tuple(rule.__name__.replace("_", " ").strip() for rule in (*doctor.RULES, *manners.RULES))
 
@@ -41,9 +43,10 @@ class FindingsScreen(Screen[None]):
 
     HELP = "What is wrong, where, why, and what now?"
     BINDING_GROUP_TITLE = "Findings"
-    FOOT_FIRST = ("findings.open", "finding.go", "finding.back", "findings.probe")
+    FOOT_FIRST = ("findings.open", "finding.go", "finding.back", "findings.moment", "findings.probe")
     BINDINGS: ClassVar[list[BindingType]] = [
         key("findings.pane", "tab,shift+tab", "pane", "pane", "The list, or the page of the chosen finding"),
+        key("findings.moment", "m", "moment", "when", "Go to the moment it began", show=True),
         key("findings.probe", "P", "app.open('probe')", "probe", "Send one spare kick or call", show=True),
     ]
     DEFAULT_CSS = """
@@ -195,6 +198,22 @@ class FindingsScreen(Screen[None]):
             await leading.show_slot(self.ringscope, None, None)
             return
         await leading.show_slot(self.ringscope, chosen.queue, evidence.slot if evidence is not None else None)
+
+    def action_moment(self) -> None:
+        """The whole app goes to the moment since which the chosen finding stood."""
+        chosen = self.chosen
+        if chosen is None:
+            self.ringscope.tell("nothing was found, so there is no moment to go to", "muted")
+            return
+        since, code = chosen.since, chosen.code
+
+        def lead(session: Session, _: int | None) -> Place:
+            number = session.history.number_at(since)
+            return Place(
+                number, f"{code}: nothing has moved there since this moment; 3 shows what came before"
+            )
+
+        self.ringscope.seek(lead)
 
     def action_pane(self) -> None:
         page, listed = self.query_one(FindingPage), self.query_one(FindingList)

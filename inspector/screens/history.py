@@ -18,6 +18,7 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.screen import Screen
 
+from dataplane.rules.finding import Level
 from inspector.past.eventlist import CHOICES, HINT, EventIndex, Wanted, choose
 from inspector.past.survey import EVERY, Survey, look_for, survey
 from inspector.past.travel import to_time
@@ -226,6 +227,7 @@ class HistoryScreen(Screen[None]):
                 live,
                 made.known,
                 session.tick.snapshot.time if session.tick is not None and live else 0,
+                tuple(one.since for one in session.doctor.known if one.level > Level.INFO),
             )
         )
 
@@ -415,6 +417,7 @@ _PAST = (
     ("a column of the scrubber", "an equal share of the time that is kept; click, or ← and →"),
     ("▲ and a lighter column", "the moment that every screen shows"),
     ("╱", "events are missing here: they came faster than they could be kept; a pale column: some of them"),
+    ("✗", "below a column: something began there that is among the findings; m there leads here"),
     ("!", "a queue was given up, a frame dropped, a fault acted"),
     ("· before the words", "a store to ring memory, at trace level stores"),
     ("× before the number", "events are missing between this line and the one above"),

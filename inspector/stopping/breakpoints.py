@@ -19,6 +19,7 @@ from dataplane.breaks import BreakRule, What, encode
 from dataplane.breaks_text import BreakError, parse, text
 from dataplane.keyframe import QueueShape
 from dataplane.records import Kind
+from dataplane.rules.finding import Level
 from dataplane.snapshot import Snapshot
 from dataplane.source import Control
 from inspector.session import Session
@@ -96,6 +97,7 @@ class Breakpoints:
         self._next = 1
         self._told = 0  #: newest BREAK event that was told of
         self._wrong: frozenset[str] = frozenset()
+        self._found: frozenset[tuple[str, int | None]] = frozenset()  #: findings of the reading before
         self.wanted: int | None = None  #: a moment of the past to which the screens shall be taken
 
     @property
@@ -123,6 +125,9 @@ class Breakpoints:
             if rule.what is What.FILTER:
                 made.shows = _display_filter(rule.expression)
             self._count()
+            if not self._all and self._session.tick is not None:  # what is wrong already is no news
+                self._wrong = _wrongs(self._session.tick.snapshot)
+                self._found = frozenset(one.key for one in self._session.tick.findings)
             self._all.append(made)
             try:
                 self._arm()
@@ -200,6 +205,7 @@ class Breakpoints:
                     look = self._filter if each.rule.what is What.FILTER else self._finding
                     said = look(each, session, tick) or said
             self._wrong = _wrongs(tick.snapshot)
+            self._found = frozenset(one.key for one in tick.findings)
             return said
 
     def _engine(self, session: Session, tick: Tick) -> tuple[str, str] | None:
@@ -247,10 +253,18 @@ class Breakpoints:
         return None
 
     def _finding(self, each: Breakpoint, session: Session, tick: Tick) -> tuple[str, str] | None:
-        fresh = sorted(_wrongs(tick.snapshot) - self._wrong)
-        if not fresh or tick.snapshot.state != "running":
+        if tick.snapshot.state != "running":
             return None
-        return self._stop(each, session, tick.snapshot.number, fresh[0])
+        rule = each.rule
+        for one in tick.findings:
+            name = "the device" if one.queue is None else session.queue_name(one.queue)
+            meant = rule.expression in ("", one.code) and rule.queue in (None, name)
+            if meant and one.level > Level.INFO and one.key not in self._found:
+                return self._stop(each, session, tick.snapshot.number, f"{name}: {one.code}: {one.verdict}")
+        wrong = sorted(_wrongs(tick.snapshot) - self._wrong)
+        if not wrong or rule.expression or rule.queue is not None:
+            return None
+        return self._stop(each, session, tick.snapshot.number, wrong[0])
 
 
 def _event_of(session: Session, queue: int, position: int, time: int) -> int:

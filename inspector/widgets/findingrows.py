@@ -90,6 +90,8 @@ def _evidence(finding: Finding, name: str, width: int) -> Iterator[Row]:
     widest = max(len(one.name) for one in finding.evidence)
     for one in finding.evidence:
         value = f"{one.value:,}" if isinstance(one.value, int) and one.value > 0xFFFF else str(one.value)
+        if one.name == "flags" and one.slot is not None and isinstance(one.value, int):
+            value = f"0x{one.value:04x}"  # of a descriptor: the table beside has the bits by name
         words: list[Word] = [(f"   {clean(one.name):<{widest}}  ", "muted"), (clean(value), "strong")]
         if one.slot is not None:
             words.append((f"   ▸ slot {one.slot} of {clean(name)}", "accent"))

@@ -8,7 +8,7 @@ missing is pale, with the hatching in the line of trouble or, without that line,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -45,6 +45,7 @@ class Span:
     live: bool  #: whether more comes at the right end
     about: str = ""  #: for the title
     now: int = 0  #: of the newest reading, where that is later than the newest event
+    found: tuple[int, ...] = ()  #: since when each finding of the doctor stood
 
     @property
     def reached(self) -> int:
@@ -93,6 +94,7 @@ class Scrubber(Pane):
             self._wish = None
         elif (
             before.density is span.density
+            and before.found == span.found
             and before.last_time == span.last_time
             and abs(before.reached - span.reached) < _SECOND
         ):
@@ -233,12 +235,19 @@ class Scrubber(Pane):
             end = at - 1 - len(right)
         if end > begin + len(left):
             cells[end : end + len(right)] = right
-        text, muted = "".join(cells[:bins]), ink("muted")
-        pieces: list[Piece] = [(" " * _LABEL, muted)]
-        if cursor is None:
-            return line(width, [*pieces, (text, muted)], ink("text"))
-        pieces += [(text[:cursor], muted), ("▲", ink("past", bold=True)), (text[cursor + 1 :], muted)]
-        return line(width, pieces, ink("text"))
+        muted, marks = ink("muted"), {at: ("✗", ink("fault", bold=True)) for at in self._found()}
+        if cursor is not None:
+            marks[cursor] = ("▲", ink("past", bold=True))
+        drawn: list[Piece] = [(" " * _LABEL, muted)]
+        drawn += [marks.get(at, (cell, muted)) for at, cell in enumerate(cells[:bins])]
+        return line(width, merged(drawn), ink("text"))
+
+    def _found(self) -> Iterator[int]:
+        """The columns in which something began that the doctor found."""
+        for time in self.span.found if self.span is not None else ():
+            at = self.column(time)
+            if at is not None:
+                yield at
 
     # keys and clicks
 

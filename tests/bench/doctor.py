@@ -16,13 +16,13 @@ from typing import Any
 
 from measure import report
 
-from dataplane.faults import Fault
+from dataplane.faults import Fault, FaultKind
 from dataplane.pair import Pair
 from dataplane.records import Side
 from dataplane.rules.doctor import Doctor
 
 WANTED = {(1, 256): 0.7, (4, 1024): 3.0}  #: ms, by queue pairs and size
-STUCK = (None, "lose_kick", "lose_call", "dead_device", "no_collect")
+STUCK: tuple[FaultKind | None, ...] = (None, "lose_kick", "lose_call", "ignore", "no_collect")
 
 
 def looks(pair: Pair, rows: bool, seconds: float) -> list[float]:
@@ -38,7 +38,9 @@ def looks(pair: Pair, rows: bool, seconds: float) -> list[float]:
     return out
 
 
-def case(layout: Any, pairs: int, size: int, fault: str | None, rows: bool, seconds: float) -> list[float]:
+def case(
+    layout: Any, pairs: int, size: int, fault: FaultKind | None, rows: bool, seconds: float
+) -> list[float]:
     waits: Any = "poll" if fault is None else "auto"
     with Pair(layout=layout, queue_pairs=pairs, queue_size=size, driver=waits, device=waits) as pair:
         pair.flood()

@@ -23,4 +23,5 @@ def ringscope_bytes(*args: str | bytes, **options: Any) -> subprocess.CompletedP
 
 def _run(args: tuple[str | bytes, ...], options: dict[str, Any]) -> subprocess.CompletedProcess[Any]:
     piped = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.run([*COMMAND, *args], **({"cwd": ROOT, "timeout": 120} | piped | options))
+    settings: dict[str, Any] = {"cwd": ROOT, "timeout": 120, **piped, **options}
+    return subprocess.run([*COMMAND, *args], **settings)

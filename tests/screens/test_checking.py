@@ -90,5 +90,5 @@ def test_the_screens_say_it(split: Staged) -> None:
     assert says.short == "3 buffers available for 2.1 s and not seen"
     assert verdict(tick.snapshot.queue(0), 0.0, (FINDING,)) == verdict(tick.snapshot.queue(0), 0.0)
     badges = [text for text, _ in headline(session, replace(tick, findings=(FINDING,))).badges]
-    assert badges == [" ✗ 1 finding "]
+    assert badges == [" ✗ tx0 KICK_MISSING "]
     assert headline(session, tick).badges == ()

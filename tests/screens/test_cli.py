@@ -32,8 +32,8 @@ MISTAKES = [
     (["snapsht"], "no command is called 'snapsht'; did you mean snapshot?"),
     (
         ["frobnicate"],
-        "no command is called 'frobnicate'; there are run, snapshot, watch, check, capture, record, open, "
-        "play, learn, explain, dissect, extcap",
+        "no command is called 'frobnicate'; there are run, snapshot, watch, check, report, capture, record, "
+        "open, play, learn, explain, dissect, extcap",
     ),
     (["--layout", "spilt"], "--layout: invalid choice: 'spilt'"),
     (["--queue-size", "300"], "take 256 or 512, or --layout packed"),
