@@ -26,7 +26,7 @@ from dataplane.keyframe import Keyframe
 from dataplane.rules import given_up, ids, indices, manners, rows, waiting
 from dataplane.rules.conformance.review import Review
 from dataplane.rules.finding import Evidence, Finding, Level
-from dataplane.rules.gates import Gates
+from dataplane.rules.gates import Gate, Gates
 from dataplane.rules.patient import SECOND, Patient, Rule
 from dataplane.snapshot import AnyQueue, Snapshot
 from dataplane.source import Events, Frames
@@ -59,6 +59,8 @@ class Doctor:
         self.past: list[Finding] = []  #: those that are gone, the newest last
         self.wants: frozenset[int] = frozenset()  #: queues whose rows the next snapshot should have
         self.review = Review()
+        # when a rule said so last, ns since the epoch, and the gates that it may have been about
+        self._seen: dict[tuple[str, int | None], tuple[int, frozenset[Gate]]] = {}
         self._broken: tuple[Finding, ...] = ()  # rows of the spec that were not kept
 
     def look(self, snapshot: Snapshot) -> tuple[Finding, ...]:
@@ -76,6 +78,13 @@ class Doctor:
                 found.setdefault(finding.key, replace(finding, since=since))
             for finding in self._broken:
                 found.setdefault(finding.key, finding)
+            self._seen = {key: (snapshot.time, self._gates.waiting(one)) for key, one in found.items()} | {
+                key: self._seen[key] for key in known if key not in found
+            }
+            wrong = {finding.queue for finding in found.values() if finding.level == Level.FAULT}
+            for finding in known.values():
+                if finding.queue not in wrong and self._waits_still(finding, snapshot.time):
+                    found.setdefault(finding.key, finding)
         self._last, self.wants = snapshot, frozenset(wants)
         gone = (one for key, one in known.items() if key not in found)
         self.past.extend(replace(one, until=snapshot.time) for one in gone)
@@ -132,6 +141,14 @@ class Doctor:
                 yield finding
                 if finding.level == Level.FAULT:
                     return
+
+    def _waits_still(self, finding: Finding, now: int) -> bool:
+        """Whether what was stuck a moment ago has not moved: a side that is caught awake for another queue
+        has to be proven asleep anew, which takes as long as it took at first."""
+        seen, gates = self._seen[finding.key]
+        if now - seen > self._stuck * 3 // 2:
+            return False
+        return bool(gates) and gates <= self._gates.waiting(finding)
 
     def _silent_reset(self, snapshot: Snapshot) -> Finding | None:
         """DEVICE_NEEDS_RESET without a configuration change notification (2.1.2)."""

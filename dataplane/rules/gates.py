@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from dataplane.records import Side
+from dataplane.rules.finding import Finding
 from dataplane.snapshot import AnyQueue, PackedQueue, Snapshot
 
 #: ns that one reading proves: where whoever reads was kept from it, so were the two sides perhaps.
@@ -109,6 +110,14 @@ class Gates:
     def of(self, queue: AnyQueue) -> Watched:
         """A queue as it was at the newest snapshot."""
         return self._queues[queue.index]
+
+    def waiting(self, finding: Finding) -> frozenset[Gate]:
+        """The gates of its queue where something waits that nothing has passed since it began."""
+        watched = None if finding.queue is None else self._queues.get(finding.queue)
+        if watched is None:
+            return frozenset()
+        both = zip(Gate, watched.gates, strict=True)
+        return frozenset(gate for gate, at in both if at.waits and at.since == finding.since)
 
     @property
     def driver_away(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dataplane.script import expression
 from dataplane.script.expression import Node, Unsound
-from dataplane.script.facts import BLANK, Fact, Moment, Record, View
+from dataplane.script.facts import BLANK, FINDING, Fact, Moment, Record, View
 from dataplane.script.table import near
 
 
@@ -22,6 +22,11 @@ class Expectation:
     def names(self) -> frozenset[str]:
         """The first names of what it asks for: queues, and what else is at the top."""
         return frozenset(str(name.parts[0]) for name in expression.names(self.node))
+
+    @property
+    def diagnosed(self) -> bool:
+        """Whether it asks for something that only the doctor knows."""
+        return any(name.parts[-1] == FINDING for name in expression.names(self.node))
 
 
 @dataclass(frozen=True)

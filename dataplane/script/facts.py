@@ -18,6 +18,7 @@ from dataplane.features import STATUS_BITS
 from dataplane.reading import LEVELS
 from dataplane.records import LABEL_MASK, Kind, Label, Owner, Path, Reason
 from dataplane.rules.codes import CODES
+from dataplane.rules.finding import Finding, Level
 from dataplane.snapshot import DeviceState, DriverState, Notify, Snapshot
 
 Get = Callable[[Any], Any]
@@ -72,7 +73,7 @@ class Moment:
     traffic: Mapping[str, Mapping[str, int]]  #: by "to_device" and "to_driver"
     hits: Mapping[str, int]  #: of faults and breakpoints, by name
     step: Mapping[str, int]  #: what the step's action gave back
-    found: Mapping[int, str] = field(default_factory=dict)  #: of queues: the gravest code of the doctor
+    found: tuple[Finding, ...] = ()  #: what the doctor finds, the gravest first, where that is asked for
 
 
 def _words(enum: Any) -> dict[str, int]:
@@ -89,7 +90,9 @@ _STATUS = Leaf({name: bit for bit, name in STATUS_BITS.items()}, flags=True)
 _LEVELS, _ANSWERS = _counted(LEVELS), _counted(ANSWERS)
 _KINDS = {kind.name.lower(): kind for kind in Kind if kind != Kind.OWN}
 _COUNTS = ("size", "generation", "published", "seen", "used", "collected")
-_CODES = _counted(("none", *CODES))
+_CODES = Leaf(_counted(("none", *CODES)))
+#: What only the doctor knows.
+FINDING = "finding"
 STEP = ("moved", "answer", "length", "id")
 TRAFFIC = ("sent", "arrived", "altered", "lost", "waiting")
 #: Flags by name wherever they stand.
@@ -109,7 +112,7 @@ _DRIVER, _DEVICE = Record(_own(DriverState)), Record(_own(DeviceState))
 _NOTIFY = Record({**_own(Notify), "answer": (Leaf(_ANSWERS), lambda notify: _ANSWERS[notify.answer])})
 
 
-def queue_facts(index: int, size: int, packed: bool, hand: bool) -> Record:
+def queue_facts(index: int, size: int, packed: bool) -> Record:
     """The fields of one queue, read from (its snapshot, the moment)."""
 
     def of(get: str) -> Get:
@@ -145,9 +148,6 @@ def queue_facts(index: int, size: int, packed: bool, hand: bool) -> Record:
         "call": (_NOTIFY, of("device.call")),
         "events": (Record({name: (NUMBER, event(k)) for name, k in _KINDS.items()}), itemgetter(1)),
     }
-    if not hand:
-        code = _CODES["none"]
-        known["finding"] = (Leaf(_CODES), lambda both: _CODES.get(both[1].found.get(index, "none"), code))
     known |= _packed_areas(of) if packed else _split_areas(of, size)
     return Record(known)
 
@@ -184,6 +184,27 @@ def _one_queue(index: int) -> Get:
     return lambda moment: (moment.snapshot.queue(index), moment)
 
 
+def _gravest(queue: int | None) -> Get:
+    """The code of what is found of a queue (None: of any, or of the device) above information level."""
+
+    def code(moment: Moment) -> int:
+        for one in moment.found:
+            if queue in (None, one.queue) and one.level > Level.INFO:
+                return _CODES.words.get(one.code, 0)
+        return 0
+
+    return code
+
+
+def _queue_of_step(one: QueueName, packed: bool, hand: bool) -> Record:
+    """The fields of a queue, and what is found of it; bare rings have no sides that could be stuck."""
+    known = queue_facts(one.index, one.size, packed)
+    if hand:
+        return known
+    gravest = _gravest(one.index)
+    return Record({**known.fields, FINDING: (_CODES, lambda both: gravest(both[1]))})
+
+
 def _hits(name: str) -> Get:
     return lambda moment: moment.hits.get(name, 0)
 
@@ -203,13 +224,12 @@ class QueueName:
 
 def facts(queues: Sequence[QueueName], packed: bool, *, named: Sequence[str], hand: bool) -> Record:
     """The tree of all names. `named`: faults and breakpoints; `hand`: rings moved by verbs."""
-    known: Fields = {
-        one.name: (queue_facts(one.index, one.size, packed, hand), _one_queue(one.index)) for one in queues
-    }
+    known: Fields = {one.name: (_queue_of_step(one, packed, hand), _one_queue(one.index)) for one in queues}
     known["status"] = (_STATUS, attrgetter("snapshot.status"))
     known["config_generation"] = (NUMBER, attrgetter("snapshot.config_generation"))
     known["trace"] = (Leaf(_LEVELS), lambda moment: _LEVELS[moment.snapshot.logs.trace_level])
     if not hand:
+        known[FINDING] = (_CODES, _gravest(None))
         known["ack"] = (Leaf({"none": -1, "OK": 0, "ERR": 1}), lambda moment: moment.step["ack"])
         known["queue_pairs"] = (NUMBER, attrgetter("snapshot.queue_pairs"))
         way = Record({name: (NUMBER, itemgetter(name)) for name in TRAFFIC})

@@ -19,6 +19,7 @@ from dataplane.interleaving import Item
 from dataplane.pair import Pair
 from dataplane.records import EVENT, Kind, Side
 from dataplane.script import actions as a
+from dataplane.script.watched import Watched
 from dataplane.script.wire import Wire
 from dataplane.snapshot import Array
 from dataplane.source import START, Cursor, Unit
@@ -201,17 +202,22 @@ class Moving:
         self.until((Side.DRIVER, Side.DEVICE), None, 200_000)
         self.journal.begin()
 
-    def free(self, seconds: float, look: Callable[[], None] | None = None) -> None:
-        """Both sides at liberty, then at rest again; `look` is called fifteen times a second meanwhile."""
-        end = time.monotonic() + seconds
-        due = time.monotonic()
+    def free(self, seconds: float, watched: Watched | None = None) -> None:
+        """Both sides at liberty, then at rest again; under the eyes of a doctor, until it was shown so much
+        time."""
+        if watched is not None:
+            watched.begin()
         self.pair.run()
-        while (left := end - time.monotonic()) > 0 and not self.pair.frozen:
+        began = now = time.monotonic()
+        while not self.pair.frozen:
+            left = began + seconds - now if watched is None else watched.left(seconds, now - began)
+            if left <= 0:
+                break
             time.sleep(min(left, 0.002))
             self.wire.pump()
-            if look is not None and time.monotonic() >= due:
-                look()
-                due = time.monotonic() + 1 / 15
+            now = time.monotonic()
+            if watched is not None:
+                watched.beat(now)
         self.pair.freeze()
         self.wire.pump()
         self.journal.read()

@@ -10,22 +10,18 @@ from typing import TYPE_CHECKING
 from dataplane.bare import Bare
 from dataplane.pair import Pair
 from dataplane.records import Side
-from dataplane.rules.doctor import Doctor
-from dataplane.rules.finding import Level
 from dataplane.script import actions as a
 from dataplane.script.expect import Expectation, Verdict, judge
 from dataplane.script.facts import Moment
 from dataplane.script.hands import Hands
 from dataplane.script.moving import Failed, Moving, Stopped
 from dataplane.script.table import ScenarioError
+from dataplane.script.watched import Watched
 from dataplane.script.wire import Wire
 from dataplane.snapshot import Array
 
 if TYPE_CHECKING:
     from dataplane.script.document import Scenario
-
-
-_FINDING = ".finding"  #: how an expectation asks for one
 
 
 @dataclass(frozen=True)
@@ -59,8 +55,7 @@ class Played:
         self.moving: Moving | None = None
         self.hands: Hands | None = None
         self._wire: Wire | None = None
-        asked = [one for step in scenario.steps for _, _, one in step.expect]
-        self._doctor = Doctor() if any(_FINDING in one.text for one in asked) else None
+        self._watched: Watched | None = None  #: where something is expected to be found
         try:
             self.source: Pair | Bare = self._bare() if scenario.bare else self._pair()
         except (ValueError, RuntimeError, OSError) as error:
@@ -73,6 +68,8 @@ class Played:
         self._wire = Wire(pair)
         pair.start()
         self.moving = Moving(pair, self._wire)
+        if any(one.diagnosed for step in self.scenario.steps for _, _, one in step.expect):
+            self._watched = Watched(pair)
         if self.scenario.settle:
             try:
                 self.moving.settle()
@@ -139,7 +136,8 @@ class Played:
             failure = f"{there}, in step {step.number}"
         if self._wire is not None:
             self._wire.pump()
-        self._diagnose()
+        if self._watched is not None:
+            self._watched.look()
         if not failure and step.expect:
             results = self._look(step)
             failure = next((self._broken(step, one) for one in results if not one.holds), "")
@@ -170,18 +168,8 @@ class Played:
         ways = self._wire.ways
         traffic = {"to_device": ways[Side.DRIVER].count(), "to_driver": ways[Side.DEVICE].count()}
         moving = self.moving
-        step = {"ack": moving.ack}
-        return Moment(snapshot, moving.journal.counts, traffic, moving.hits, step, self._found())
-
-    def _diagnose(self) -> None:
-        """One more reading for the doctor, in a scenario that expects something of it."""
-        if self._doctor is not None:
-            self._doctor.look(self.source.snapshot())
-
-    def _found(self) -> dict[int, str]:
-        found = self._doctor.findings if self._doctor is not None else ()
-        worse = [one for one in found if one.queue is not None and one.level > Level.INFO]
-        return {one.queue: one.code for one in reversed(worse) if one.queue is not None}
+        found = self._watched.found if self._watched is not None else ()
+        return Moment(snapshot, moving.journal.counts, traffic, moving.hits, {"ack": moving.ack}, found)
 
     def _named(self, asked: Iterable[Expectation]) -> set[int]:
         queues = self.scenario.stage.queues
@@ -204,7 +192,7 @@ class Played:
             case a.Until(condition, sides, limit):
                 self._until(condition, sides, limit)
             case a.Free(seconds):
-                moving.free(seconds, self._diagnose if self._doctor is not None else None)
+                moving.free(seconds, self._watched)
             case a.Inject():
                 moving.inject(action)
             case a.Heal(name):

@@ -180,6 +180,8 @@ def _until(do: Table, stage: Stage) -> a.Action:
     if word.isidentifier() and word != "quiet" and word not in stage.tree.fields:
         do.fail("until", f"{word!r} is not known; {near(word, ['quiet', *stage.tree.fields])}")
     condition = None if word == "quiet" else expectation(do, path, text, stage)
+    if condition is not None and condition.diagnosed:
+        do.fail("until", "what is found is known when a step is over: expect it there")
     return a.Until(condition, _by(do), do.whole("limit", 1, LIMIT_MAX, LIMIT))
 
 

@@ -69,8 +69,9 @@ def there_are(words: Collection[str]) -> str:
 
 def near(word: str, words: Collection[str]) -> str:
     """What may have been meant, or what there is."""
-    close = difflib.get_close_matches(word.lower(), list(words), n=1, cutoff=0.6)
-    return f"did you mean {close[0]}?" if close else there_are(words)
+    known = {one.lower(): one for one in words}
+    close = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f"did you mean {known[close[0]]}?" if close else there_are(words)
 
 
 class Table:

@@ -43,7 +43,7 @@ def _queues(snapshot: Snapshot, name: str) -> Fields:
     """The fields of one queue, and all queues by name."""
     views: dict[str, View] = {}
     for queue in snapshot.queues:
-        fields = dict(queue_facts(queue.index, queue.size, isinstance(queue, PackedQueue), True).fields)
+        fields = dict(queue_facts(queue.index, queue.size, isinstance(queue, PackedQueue)).fields)
         del fields["events"]  # those of a step are not kept
         views[queue.name] = View(Record(fields), (queue, None))
     if name not in views:

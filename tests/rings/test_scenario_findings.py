@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dataplane.pair import Pair
 from dataplane.scenario import Played, ScenarioError, load
+from inspector.learning.ringfacts import evaluate, facts
 
 PAIR = """
 [pair]
@@ -56,7 +58,40 @@ def test_at_liberty_time_has_to_pass() -> None:
         assert not done.failed, done.outcomes[-1].failure
 
 
-def test_a_code_that_is_not_known_is_a_mistake() -> None:
+def test_what_is_over_is_found_no_more() -> None:
     made = PAIR.format(layout="split", fault="lose_kick", queue="tx0")
-    with pytest.raises(ScenarioError, match="KICK_MISING"):
-        load(made + '\n[[do]]\nuntil = "quiet"\nexpect = "tx0.finding == KICK_MISING"\n')
+    stuck = '\n[[do]]\nrun = 2\nexpect = ["tx0.finding == KICK_MISSING", "finding == KICK_MISSING"]\n'
+    over = (
+        '[[do]]\nheal = "all"\n[[do]]\nprobe = "kick"\n[[do]]\nuntil = "quiet"\nexpect = "finding == none"\n'
+    )
+    with played(made + stuck + over) as done:
+        assert not done.failed, done.outcomes[-1].failure
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            'expect = "tx0.finding == KICK_MISING"',
+            "expect: KICK_MISING is no word for tx0.finding; did you mean KICK_MISSING?",
+        ),
+        ('until = "tx0.finding != none"', "until: what is found is known when a step is over"),
+        ('until = "finding != none"', "until: what is found is known when a step is over"),
+    ],
+)
+def test_a_mistake_is_said_with_line_and_key(step: str, said: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        load(f"[pair]\n[[do]]\n{step}", name="q.toml")
+    assert str(caught.value).startswith(f"q.toml:3: do[1].{said}")
+
+
+def test_bare_rings_have_no_doctor() -> None:
+    with pytest.raises(ScenarioError, match="nothing is called 'finding'"):
+        load("[ring]\n[[do]]\nexpect = 'finding == none'", name="q.toml")
+
+
+def test_lessons_ask_for_rings_and_not_for_findings() -> None:
+    with Pair(queue_size=8, frozen=True) as pair:
+        pair.start()
+        known = facts(pair.snapshot(), "tx0")
+        assert evaluate("avail_idx == 0", known) and "finding" not in known

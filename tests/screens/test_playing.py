@@ -32,8 +32,9 @@ def test_a_check_tells_what_is_done_and_found() -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "tests/scenarios/lost_kick.toml: A lost kick"
     assert lines[1] == "  1 fault lose_kick of the driver on tx0"
+    assert "      ok  tx0.finding == KICK_MISSING" in lines
     assert "      until quiet" in lines and "      ok  hits.lose_kick == 1" in lines
-    assert lines[-1] == "8 steps, 13 expectations: all hold"
+    assert lines[-1] == "8 steps, 17 expectations: all hold"
 
 
 def test_what_does_not_hold_is_told_with_its_line(tmp_path: Path) -> None:
