@@ -86,10 +86,10 @@ class Doctor:
                 if finding.queue not in wrong and self._waits_still(finding, snapshot.time):
                     found.setdefault(finding.key, finding)
         self._last, self.wants = snapshot, frozenset(wants)
-        gone = (one for key, one in known.items() if key not in found)
+        gone = [one for key, one in known.items() if key not in found]
+        self.findings = _gravest(found.values())  # first: whoever reads along never sees one twice
         self.past.extend(replace(one, until=snapshot.time) for one in gone)
         del self.past[:-_KEPT]
-        self.findings = _gravest(found.values())
         return self.findings
 
     @property
