@@ -63,14 +63,13 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
 
 
 def _found(session: Session, tick: Tick) -> tuple[Piece, ...]:
-    """What is wrong, and where; of several things how many."""
+    """What is wrong, and where: the gravest, and how many more."""
     wrong = [finding for finding in tick.findings if finding.level > Level.INFO]
     if not wrong:
         return ()
-    if len(wrong) > 1:
-        return ((f" ✗ {len(wrong)} findings ", "fault"),)
+    more = f" +{len(wrong) - 1}" if len(wrong) > 1 else ""
     queue = "device" if wrong[0].queue is None else clean(session.queue_name(wrong[0].queue))
-    return ((f" ✗ {queue} {clean(wrong[0].code)} ", "fault"),)
+    return ((f" ✗ {queue} {clean(wrong[0].code)}{more} ", "fault"),)
 
 
 def _trace(snapshot: Snapshot) -> str:
