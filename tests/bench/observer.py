@@ -24,7 +24,8 @@ from terminal import STYLE, in_terminal
 
 from dataplane.pair import Pair
 from inspector.app import RingscopeApp
-from inspector.feed import HERTZ, Feed
+from inspector.diagnosis import HERTZ
+from inspector.feed import Feed
 from inspector.session import Session
 
 SLICE = 0.25  #: seconds
