@@ -17,6 +17,7 @@ from dataplane.records import Kind
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding, Level
 from dataplane.snapshot import Snapshot
+from dataplane.source import START
 
 if TYPE_CHECKING:
     from dataplane.recording import Recording
@@ -49,21 +50,40 @@ class Diagnosis:
 
 
 def over_scenario(
-    played: Played, diagnosis: Diagnosis, seconds: float, wait: Callable[[float], bool]
+    played: Played,
+    diagnosis: Diagnosis,
+    seconds: float,
+    wait: Callable[[float], bool],
+    *,
+    stores: bool = False,
 ) -> Iterator[Finding]:
-    """Every finding of a scenario as it appears. `wait` sleeps and says whether to stop.
+    """Every finding of a scenario as it appears; with `stores` each store is held against the rows of the
+    spec as well. `wait` sleeps and says whether to stop.
 
     RuntimeError where the script cannot go on, or its rings have no two sides that run.
     """
-    doctor, pair = Doctor(), played.pair
+    doctor, pair, cursor = Doctor(), played.pair, START
+    doctor.review.share = None
+
+    def look() -> list[Finding]:
+        nonlocal cursor
+        snapshot = pair.snapshot()
+        if stores:
+            events = pair.events(cursor)
+            cursor = events.cursor
+            doctor.heed(snapshot, events, pair.keyframe)
+        return diagnosis.take(doctor.look(snapshot))
+
+    if stores:
+        pair.trace("stores")
     while not played.done:
         played.step()
-        yield from diagnosis.take(doctor.look(pair.snapshot()))
+        yield from look()
     if played.failed:
         raise RuntimeError(played.outcomes[-1].failure)
     pair.run()
     for _ in range(int(seconds * HERTZ) + 1):
-        yield from diagnosis.take(doctor.look(pair.snapshot()))
+        yield from look()
         if wait(1 / HERTZ):
             return
 

@@ -48,7 +48,8 @@ def examined(options: argparse.Namespace, source: RingSource | None, stop: Signa
 
             played = stack.enter_context(opened_scenario(options.scenario))
             names = names_of(played.pair.snapshot(()))
-            found = over_scenario(played, diagnosis, options.seconds, stop.wait)
+            stores = options.trace == "stores"
+            found = over_scenario(played, diagnosis, options.seconds, stop.wait, stores=stores)
             yield Examined("scenario", played.pair, names, found, diagnosis)
         else:
             from inspector.commands.recorded import opened_recording

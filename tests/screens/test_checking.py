@@ -92,3 +92,17 @@ def test_the_screens_say_it(split: Staged) -> None:
     badges = [text for text, _ in headline(session, replace(tick, findings=(FINDING,))).badges]
     assert badges == [" ✗ tx0 KICK_MISSING "]
     assert headline(session, tick).badges == ()
+
+
+def test_a_scenario_store_by_store() -> None:
+    """With --trace stores the rows of the spec that were not kept are told behind the code."""
+    file = "tests/scenarios/stuck/SB-109.toml"
+    plain = json.loads(ringscope("check", "--scenario", file, "--seconds", "1.5", "--json").stdout)
+    assert [finding["code"] for finding in plain["findings"]] == ["PACKED_WRAP_WRONG"]
+    done = ringscope("check", "--scenario", file, "--seconds", "1.5", "--json", "--trace", "stores")
+    codes = [finding["code"] for finding in json.loads(done.stdout)["findings"]]
+    assert done.returncode == 1 and codes[0] == "PACKED_WRAP_WRONG" and "PACKED-BOTH-02" in codes
+    done = ringscope(
+        "check", "--scenario", "tests/scenarios/goes_round.toml", "--seconds", "1", "--trace", "stores"
+    )
+    assert done.returncode == 0 and done.stdout.startswith("healthy: ")
