@@ -1,7 +1,7 @@
 """The doctor over all that can be watched: a pair that runs, a scenario, a recording. Free of any toolkit.
 
-A pair is read as the screens read it. A scenario is played to its end, watched at every step, and then let
-go for a while: what is stuck shows by itself. Of a recording every moment of its own time is looked at,
+A pair is read as the screens read it. A scenario is played to its end and then let go for a while: what is
+stuck shows by itself. Of a recording every moment of its own time is looked at,
 fifteen a second, and the time after its last event as far as it was still being written.
 """
 
@@ -57,8 +57,9 @@ def over_scenario(
     *,
     stores: bool = False,
 ) -> Iterator[Finding]:
-    """Every finding of a scenario as it appears; with `stores` each store is held against the rows of the
-    spec as well. `wait` sleeps and says whether to stop.
+    """Every finding of a scenario, once it is played to its end, and of the steps in which both sides are at
+    liberty: between others nothing has had its time. With `stores` each store is held against the rows of
+    the spec as well. `wait` sleeps and says whether to stop.
 
     RuntimeError where the script cannot go on, or its rings have no two sides that run.
     """
@@ -76,9 +77,12 @@ def over_scenario(
 
     if stores:
         pair.trace("stores")
+    fresh: list[Finding] = []
+    played.beat = lambda: fresh.extend(look())
     while not played.done:
         played.step()
-        yield from look()
+        yield from fresh
+        fresh.clear()
     if played.failed:
         raise RuntimeError(played.outcomes[-1].failure)
     pair.run()

@@ -31,16 +31,16 @@ def twice(patient: Patient) -> Iterator[Finding]:
     device = queue.device
     broken = {driver.broken, device.broken if device else Reason.NONE}
     found = _doubled(queue, unseen=not broken & {Reason.ID_UNKNOWN, Reason.DUPLICATE_HEAD})
+    says = "stands twice among the buffers that are outstanding"
     if found is None and patient.has(f.F_IN_ORDER) and isinstance(queue, PackedQueue):
-        laps = (_repeated(queue.desc["id"], lap) for lap in _laps(queue))
-        found = next((one for one in laps if one), None)
+        found, says = _misnamed(queue), "stands in a buffer that does not begin there: it is that of another"
     if found is None or device is None or device.used + device.unflushed > device.seen:
         return
     what, slot = found
     yield patient.finding(
         "ID_REUSED_WHILE_OUTSTANDING",
         min(gate.since for gate in patient.watched.gates),
-        f"{'id' if packed(queue) else 'head'} {what} stands twice among the buffers that are outstanding",
+        f"{'id' if packed(queue) else 'head'} {what} {says}",
         Evidence("id" if packed(queue) else "avail.ring", what, slot),
         sections=("2.7.13", "2.8.6"),
         vantage="M",
@@ -100,17 +100,25 @@ def _unseen(queue: PackedQueue) -> Slots:
     return _ends(queue, slots[:run])[: max(queue.published - queue.seen, 0)]
 
 
-def _laps(queue: PackedQueue) -> tuple[Slots, ...]:
-    """The ends of the buffers that the driver made available since it last began at slot 0, and of those
-    that stand behind them from the lap before: in order each id is there once a lap."""
+def _misnamed(queue: PackedQueue) -> tuple[int, int] | None:
+    """In order, where our driver gives each buffer the number of its first slot: an id that another buffer
+    has, and the slot where it stands. Looked at are the buffers made available since the driver last began
+    at slot 0, and those behind them from the lap before; where one begins is known by the end before it."""
     driver = queue.driver
     if driver is None:
-        return ()
+        return None
     slots, wrap = np.arange(queue.size), bool(driver.avail_wrap)
-    now = slots < driver.avail_idx
-    shown = _shown(queue, slots, now == wrap)
-    shown &= queue.desc["id"] <= slots  # a chain may begin at the end of one lap and end in the next
-    return _ends(queue, slots[shown & now]), _ends(queue, slots[shown & ~now])
+    shown = _shown(queue, slots, (slots < driver.avail_idx) == wrap)
+    ends = _ends(queue, slots[shown])
+    run = np.cumsum(shown)  # as many as there are slots between two ends, where none is missing
+    before, after = ends[:-1], ends[1:]
+    same = (before < driver.avail_idx) == (after < driver.avail_idx)
+    same &= run[after] - run[before] == after - before
+    wrong = np.flatnonzero(same & (queue.desc["id"][after] != before + 1))
+    if not len(wrong):
+        return None
+    slot = int(after[wrong[0]])
+    return int(queue.desc["id"][slot]), slot
 
 
 _CHAIN = (Reason.CHAIN_LOOP, Reason.HEAD_OUT_OF_RANGE, Reason.WRITE_BEFORE_READ, Reason.INDIRECT_NEXT)

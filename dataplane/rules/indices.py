@@ -13,7 +13,7 @@ from dataplane import features as f
 from dataplane.records import Owner, Reason, Role, Side
 from dataplane.rules.finding import Evidence, Finding
 from dataplane.rules.patient import Patient, Rule, packed, split
-from dataplane.snapshot import AnyQueue, SplitQueue
+from dataplane.snapshot import AnyQueue, DeviceState, DriverState, SplitQueue
 
 _U16 = 0xFFFF
 _READINGS = 15  #: with the same skew: at speed a snapshot is no instant, and each has another
@@ -199,20 +199,7 @@ def counts(patient: Patient) -> Iterator[Finding]:
     if patient.halves is None:
         return
     driver, device = patient.halves
-    ordered = patient.has(f.F_IN_ORDER)  # there a batch counts by the id that it ends with, once rows tell
-    if driver.collected > device.used and (patient.at_rest or not ordered):
-        # no race makes this: the driver's words are read first
-        yield patient.finding(
-            "DRIVER_READS_UNUSED",
-            patient.snapshot.time,
-            f"the driver collected {driver.collected:,}, and only {device.used:,} are used",
-            Evidence("collected", driver.collected),
-            Evidence("used", device.used),
-            sections=("2.7.14", "2.8.22"),
-            vantage="S",
-            confidence="certain",
-            alike=("ID_REUSED_WHILE_OUTSTANDING",) if ordered else (),
-        )
+    yield from _collected_unused(patient, driver, device)
     if not patient.rests(Side.DEVICE):
         return
     queue, since = patient.queue, patient.snapshot.time - patient.watched.rest.still
@@ -242,6 +229,31 @@ def counts(patient: Patient) -> Iterator[Finding]:
         )
     if patient.at_rest:
         yield from _free(patient, since)
+
+
+def _collected_unused(patient: Patient, driver: DriverState, device: DeviceState) -> Iterator[Finding]:
+    """No race makes this: the driver's words are read first. In order a used element stands for all up to its
+    id; where that is of a later buffer, the driver takes several at once that are not used."""
+    ordered, ahead = patient.has(f.F_IN_ORDER), driver.collected - device.used
+    if ahead <= 0 or (ordered and not patient.at_rest):  # at rest the rows may say more
+        return
+    code, other = "DRIVER_READS_UNUSED", "ID_REUSED_WHILE_OUTSTANDING"
+    why = f"the driver collected {driver.collected:,}, and only {device.used:,} are used"
+    if ordered and ahead > 1:
+        code, other = other, code
+        why += ": a used element had the id of a later buffer, and stood for all up to that"
+    yield patient.finding(
+        code,
+        patient.snapshot.time,
+        why,
+        Evidence("collected", driver.collected),
+        Evidence("used", device.used),
+        sections=("2.7.14", "2.8.22"),
+        vantage="S",
+        confidence="likely" if ordered else "certain",
+        alike=(other,) if ordered else (),
+        decides="the ids of used elements, in the past, against the order of the buffers" if ordered else "",
+    )
 
 
 def _free(patient: Patient, since: int) -> Iterator[Finding]:

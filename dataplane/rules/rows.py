@@ -111,7 +111,8 @@ def not_used(patient: Patient) -> Iterator[Finding]:
         return
     slot, wrap = driver.last_used, bool(driver.used_wrap)
     avail, used = _bits(queue, slot)
-    if (device.used_idx, bool(device.used_wrap)) == (slot, wrap):
+    whole = int((queue.owner == Owner.USED).sum()) in (0, queue.size)
+    if (device.used_idx, bool(device.used_wrap)) == (slot, wrap) and whole:
         yield patient.finding(
             "PACKED_WRAP_WRONG",
             _since(patient),

@@ -19,7 +19,7 @@ from dataplane.interleaving import Item
 from dataplane.pair import Pair
 from dataplane.records import EVENT, Kind, Side
 from dataplane.script import actions as a
-from dataplane.script.watched import Watched
+from dataplane.script.watched import BETWEEN, Watched
 from dataplane.script.wire import Wire
 from dataplane.snapshot import Array
 from dataplane.source import START, Cursor, Unit
@@ -202,9 +202,12 @@ class Moving:
         self.until((Side.DRIVER, Side.DEVICE), None, 200_000)
         self.journal.begin()
 
-    def free(self, seconds: float, watched: Watched | None = None) -> None:
+    def free(
+        self, seconds: float, watched: Watched | None = None, beat: Callable[[], None] | None = None
+    ) -> None:
         """Both sides at liberty, then at rest again; under the eyes of a doctor, until it was shown so much
-        time."""
+        time. `beat` is called fifteen times a second meanwhile."""
+        due = 0.0
         if watched is not None:
             watched.begin()
         self.pair.run()
@@ -218,6 +221,9 @@ class Moving:
             now = time.monotonic()
             if watched is not None:
                 watched.beat(now)
+            if beat is not None and now >= due:
+                beat()
+                due = now + BETWEEN
         self.pair.freeze()
         self.wire.pump()
         self.journal.read()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -55,6 +55,9 @@ class Played:
         self.moving: Moving | None = None
         self.hands: Hands | None = None
         self._wire: Wire | None = None
+        self.beat: Callable[[], None] | None = (
+            None  #: called 15 times a second while both sides are at liberty
+        )
         self._watched: Watched | None = None  #: where something is expected to be found
         try:
             self.source: Pair | Bare = self._bare() if scenario.bare else self._pair()
@@ -192,7 +195,7 @@ class Played:
             case a.Until(condition, sides, limit):
                 self._until(condition, sides, limit)
             case a.Free(seconds):
-                moving.free(seconds, self._watched)
+                moving.free(seconds, self._watched, self.beat)
             case a.Inject():
                 moving.inject(action)
             case a.Heal(name):

@@ -10,7 +10,7 @@ from dataplane.pair import Pair
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding
 
-_BETWEEN = 1 / 15  #: seconds between two looks
+BETWEEN = 1 / 15  #: seconds between two looks
 _MOST = 250_000_000  #: ns that one look proves, as the doctor counts
 _LONGEST = 10  #: times as long as is asked for, and it ends all the same
 
@@ -46,7 +46,7 @@ class Watched:
         """Look if it is time to; `now` in seconds."""
         if now >= self._next:
             self.look()
-            self._next = now + _BETWEEN
+            self._next = now + BETWEEN
 
     def left(self, seconds: float, lasted: float) -> float:
         """Seconds of `seconds` that were not shown yet, 0 where it `lasted` far too long already."""

@@ -20,9 +20,10 @@ from tests.stuck.varying import fixed, spelt, varied
 
 FULL = os.environ.get("RINGSCOPE_FULL") == "1"
 VARIANTS = 20
-LEAST = 0.85  #: of the variants that are found first
-#: Entries that the doctor calls something else so far.
-KNOWN = frozenset({"SB-010", "SB-070", "SB-106"})
+LEAST = 0.93  #: of the variants that are found first
+#: Entries that the doctor calls something else: what SB-010 leaves is what SB-004 leaves, which has another
+#: name, and no reading tells whether a kick was sent for the crossing. Each names the other as alike.
+KNOWN = frozenset({"SB-010"})
 
 
 def told(score: Score, results: list[Result]) -> list[str]:
