@@ -208,6 +208,12 @@ def _device(counts: Counts, **changes: Any) -> DeviceState:
     return replace(base, **changes)
 
 
+def _areas(index: int) -> dict[str, int]:
+    """Where the three areas of a queue lie: no two queues in one place."""
+    base = index << 20
+    return {"desc_addr": 0x10000 + base, "driver_addr": 0x90000 + base, "device_addr": 0xA0000 + base}
+
+
 def split(
     size: int = 256,
     counts: Counts = Counts(41, 38, 37, 37),
@@ -253,8 +259,8 @@ def split(
     mine = {"avail_idx": avail_idx, "last_used": (counts.collected + start) % 65536, **(driver or {})}
     theirs = {"used_idx": used_idx, "last_avail": (counts.seen + start) % 65536, **(device or {})}
     made = SplitQueue(
-        index=index, name=name, role=role, size=size, enabled=True, generation=0, desc_addr=0x10000,
-        driver_addr=0x90000, device_addr=0xA0000, time=EPOCH, duration=9_000, exact=exact, before=counts.all,
+        index=index, name=name, role=role, size=size, enabled=True, generation=0, **_areas(index),
+        time=EPOCH, duration=9_000, exact=exact, before=counts.all,
         after=counts.all, tables_left_out=0, driver=_driver(counts, size, free, **mine),
         device=_device(counts, **theirs), avail_flags=avail_flags, avail_idx=avail_idx, avail_ring=avail_ring,
         used_event=used_event, used_flags=used_flags, used_idx=used_idx, used_ring=used_ring,
@@ -304,8 +310,8 @@ def packed(
         "used_wrap": laps["u"], "call": _passed(counts.used, where["u"], size), **(device or {}),
     }  # fmt: skip
     made = PackedQueue(
-        index=index, name=name, role=role, size=size, enabled=True, generation=0, desc_addr=0x10000,
-        driver_addr=0x90000, device_addr=0xA0000, time=EPOCH, duration=9_000, exact=exact, before=counts.all,
+        index=index, name=name, role=role, size=size, enabled=True, generation=0, **_areas(index),
+        time=EPOCH, duration=9_000, exact=exact, before=counts.all,
         after=counts.all, tables_left_out=0, driver=_driver(counts, size, free, **mine),
         device=_device(counts, **theirs), driver_off_wrap=driver_event[0], driver_flags=driver_event[1],
         device_off_wrap=device_event[0], device_flags=device_event[1], **rows,

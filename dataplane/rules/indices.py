@@ -28,17 +28,17 @@ def misread(read: int, low: int, high: int, size: int) -> str:
     """What a value that was read instead of one in [low, high] (16 bits, wrapping) tells of its writer."""
     span = ((high - low) & _U16) + 1
     truths = [(low + i) & _U16 for i in range(min(span, 2 * size + 1))]
-    if any(read == _swapped(truth) for truth in truths):
-        return "ENDIAN_SWAPPED"
-    if any(read == truth % size for truth in truths):
-        return "INDEX_WRAPPED_AT_SIZE"
     halves = [(truth >> 8, truth & 0xFF) for truth in truths]
     upper = {high for high, _ in halves if high == read >> 8} | {
         (read >> 8) for high, _ in halves if (high - (read >> 8)) & 0xFF == 1
     }
-    if any(low == read & 0xFF and high not in upper for high, low in halves) and upper:
-        return "TORN_VALUE"
-    return "INDEX_JUMP"
+    torn = bool(upper) and any(byte == read & 0xFF and high not in upper for high, byte in halves)
+    fell = 0 < (low - read) & _U16 < 256  # by less than what the lower byte can lose: no accident of swapping
+    if any(read == _swapped(truth) for truth in truths) and not (torn and fell):
+        return "ENDIAN_SWAPPED"
+    if any(read == truth % size for truth in truths):
+        return "INDEX_WRAPPED_AT_SIZE"
+    return "TORN_VALUE" if torn else "INDEX_JUMP"
 
 
 _SAYS = {
