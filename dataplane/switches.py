@@ -69,8 +69,8 @@ class Switch:
         return "both" if self.split and self.packed else "split" if self.split else "packed"
 
     def faults(self, shape: Ring | None, packed: bool, **given: Any) -> tuple[Fault, ...]:
-        """Its faults for a queue (None: every one); `given` are fields of `Fault`, for the first of them: the
-        others are there from the start.
+        """Its faults for a queue (None: every one), in the order in which they have to be put in; `given` are
+        fields of `Fault` for the last of them, the others act from the start.
 
         ValueError where rings of this layout cannot have it.
         """
@@ -78,10 +78,8 @@ class Switch:
         if not parts:
             there = "packed" if packed else "split"
             raise ValueError(f"{self.name} is no fault of a {there} ring: it needs --layout {self.layouts}")
-        return (
-            parts[0].fault(shape, **given),
-            *(part.fault(shape, count=0) for part in parts[1:]),
-        )
+        first, *others = parts
+        return (*(part.fault(shape, count=0) for part in others), first.fault(shape, **given))
 
 
 def _both(

@@ -1,9 +1,9 @@
 """`ringscope check`: a pair, a scenario or a recording under the eyes of the doctor, without screens.
 
-With `--json` one JSON object: `healthy`, `seconds`, `readings`, and `findings`, each with `code`, `level`,
-`queue` (a name, or null), `since` (ns since the epoch), `verdict`, `evidence` (objects of name, value and
-slot), `spec` (sections), `vantage`, `confidence`, `alike` (codes that look the same from here), `decides`
-(what would tell them apart), and `gone`: whether it was over before the end.
+With `--json` one JSON object: `healthy`, `seconds`, `readings`, and `findings`, the gravest first, each with
+`code`, `level`, `queue` (a name, or null), `since` (ns since the epoch), `verdict`, `evidence` (objects of
+name, value and slot), `spec` (sections), `vantage`, `confidence`, `alike` (codes that look the same from
+here), `decides` (what would tell them apart), and `gone`: whether it was over before the end.
 """
 
 from __future__ import annotations

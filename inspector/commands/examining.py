@@ -102,9 +102,10 @@ def as_json(names: Names, finding: Finding) -> dict[str, Any]:
 
 
 def findings_as_json(seen: Examined) -> list[dict[str, Any]]:
-    """All that was found, in the order in which it appeared; `gone`: it was over before the end."""
+    """All that was found, the gravest first, of one level in the order in which it appeared; `gone`: it was
+    over before the end."""
     diagnosis = seen.diagnosis
+    gravest = sorted(diagnosis.found.items(), key=lambda item: -item[1].level)
     return [
-        {**as_json(seen.names, finding), "gone": key not in diagnosis.present}
-        for key, finding in diagnosis.found.items()
+        {**as_json(seen.names, finding), "gone": key not in diagnosis.present} for key, finding in gravest
     ]
