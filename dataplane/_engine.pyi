@@ -33,6 +33,8 @@ class Engine:
         path: int = 0,
         packed: bool = False,
         bare: bool = False,
+        driver_theirs: bool = False,
+        device_theirs: bool = False,
     ) -> None:
         """`bare`: `queues` rings without a device type, and `scratch` bytes for a test's own buffers."""
 
@@ -140,3 +142,30 @@ class Engine:
         """Address of the driver's indirect tables, and entries reserved for each slot."""
     def turn(self, side: int, /) -> int:
         """One turn of a side over all its queues in this thread; the buffers moved."""
+
+    # A side that is another process. OSError where it cannot be; file descriptors are duplicated.
+    def foreign_features(self, accepted: int, status: int, /) -> None: ...
+    def foreign_map(self, address: int, user: int, size: int, fd: int, offset: int, /) -> None:
+        """EINVAL: empty, wrapping, or outside its file; EEXIST: overlaps; ENOSPC: too many."""
+    def foreign_unmap(self, address: int, user: int, size: int, /) -> None:
+        """ENOENT: no such region; EBUSY: a started ring lies in it."""
+    def foreign_start(
+        self,
+        queue: int,
+        size: int,
+        desc: int,
+        driver: int,
+        device: int,
+        place: tuple[int, int, int, int],
+        kick: int,
+        call: int,
+        passive: bool,
+        /,
+    ) -> None:
+        """`place`: (avail, avail wrap, used, used wrap); addresses are of the other side's process. EFAULT: an
+        area is not inside one region; EINVAL: not aligned; ERANGE: size or place cannot be."""
+    def foreign_stop(self, queue: int, /) -> tuple[int, int, int, int]:
+        """Where the device would go on."""
+    def foreign_passive(self, queue: int, passive: bool, /) -> None:
+        """Nothing is received any more, and what is sent is dropped."""
+    def foreign_notify(self, queue: int, call: bool, fd: int, /) -> None: ...

@@ -162,8 +162,8 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
         "buffer": buffer,
         "tables": _tables(data, at + -at % 8, v["tables"] if rows else 0, packed),
         "tables_left_out": v["tables_left_out"],
-        "driver": _driver(driver, v["kick_pending"]),
-        "device": _device(device, v["call_pending"]),
+        "driver": None if v["theirs"] & 1 else _driver(driver, v["kick_pending"]),
+        "device": None if v["theirs"] & 2 else _device(device, v["call_pending"]),
     }
     low, high = 0xFFFF, 16
     if packed:

@@ -200,6 +200,7 @@ QUEUE_HEADER = np.dtype(
                 "area_flags",  #: split: avail.flags | used.flags << 16; packed: driver's | device's
                 "area_idx",  #: split: avail.idx | used.idx << 16; packed: 0
                 "area_event",  #: split: used_event | avail_event << 16; packed: off_wrap of both
+                "theirs",  #: bit 0: the driver is another process, bit 1: the device is
             )
         ],
         ("driver", DRIVER_STATE),
@@ -277,3 +278,4 @@ class Reason(IntEnum):
     DUPLICATE_HEAD = 22  #: head made available while it is outstanding
     TOO_LONG = 23  #: frame longer than the queue can carry: refused
     SIDE_FAILED = 24  #: a side gave up by itself
+    MEMORY_GONE = 25  #: memory that the other side shared is there no more

@@ -2,19 +2,23 @@
 #ifndef RINGSCOPE_MEMORY_H
 #define RINGSCOPE_MEMORY_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define MEMORY_REGIONS_MAX 8
+#define MEMORY_REGIONS_MAX 64
 #define MEMORY_BASE        0x100000ull /* our own region starts here, so that address 0 is never valid */
 
 struct region {
-    uint64_t address;
+    uint64_t address; /* as descriptors name it: guest-physical */
     uint64_t size;
     uint8_t *host;
     int fd;
     uint64_t file_offset;
+    uint64_t user; /* as the other side's own process names it: ring addresses of vhost-user */
+    void *mapped;  /* what mmap() gave, and how much: from a whole page on */
+    uint64_t mapped_bytes;
 };
 struct memory {
     struct region region[MEMORY_REGIONS_MAX];
@@ -24,6 +28,16 @@ struct memory {
 /* One sealed memfd of `size` bytes at MEMORY_BASE. 0, or -1 with errno. */
 int memory_create(struct memory *memory, uint64_t size);
 void memory_destroy(struct memory *memory);
+
+/* Maps memory of the other side; the file descriptor is duplicated. 0, or an errno: EINVAL for a range that
+ * is empty, wraps, or lies outside its file, EEXIST where it overlaps a region that is there, ENOSPC for too
+ * many. */
+int memory_map(struct memory *memory, uint64_t address, uint64_t user, uint64_t size, int fd,
+               uint64_t file_offset, bool writable);
+/* Takes away the region that begins at both. false where there is none. */
+bool memory_unmap(struct memory *memory, uint64_t address, uint64_t user, uint64_t size);
+/* Translates an address of the other side's process; else as memory_translate(). */
+uint8_t *memory_of_user(const struct memory *memory, uint64_t user, uint64_t length);
 
 /* The pointer to `length` bytes at `address`, all of them inside one region; else NULL. Also checked for
  * length 0, so that an address that maps nowhere never passes. */
@@ -38,6 +52,22 @@ static inline uint8_t *memory_translate(const struct memory *memory, uint64_t ad
 
 /* The address of a pointer into some region, 0 where it is in none. */
 uint64_t memory_address(const struct memory *memory, const void *host);
+
+/* A file of the other side may shrink while it is mapped, and then a touch is SIGBUS. A thread that watches
+ * comes back out of its sigsetjmp() instead, and watches no more:
+ *
+ *     struct memory_guard guard;
+ *     memory_watch(&guard);
+ *     if (sigsetjmp(guard.back, 0)) ... it is gone ...
+ *     ... touch ...
+ *     memory_unwatch();
+ *
+ * Guards do not nest. */
+struct memory_guard {
+    sigjmp_buf back;
+};
+void memory_watch(struct memory_guard *guard);
+void memory_unwatch(void);
 
 /* Copies through the kernel, so that it neither faults on a shrunk file nor races with a writer.
  * false where the range is not inside one region or the file is shorter. */

@@ -29,8 +29,9 @@ struct vq *any_queue(struct pair *pair, unsigned index) {
 
 static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {
-        "pairs",        "size",        "control_size", "buffer_bytes", "mtu",  "queues", "scratch", "offered",
-        "trace_events", "frame_bytes", "start_index",  "start_wrap",   "path", "packed", "bare",    NULL};
+        "pairs",   "size",    "control_size", "buffer_bytes",  "mtu",           "queues",
+        "scratch", "offered", "trace_events", "frame_bytes",   "start_index",   "start_wrap",
+        "path",    "packed",  "bare",         "driver_theirs", "device_theirs", NULL};
     struct pair_options o = {.pairs = 1,
                              .size = 256,
                              .control_size = 64,
@@ -43,10 +44,11 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     unsigned long long scratch = 0, offered = 0, events = o.trace_events, frames = o.frame_bytes;
     unsigned short index = 0, wrap = 1;
     unsigned path = PATH_AUTO;
-    int packed = 0, bare = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHIpp", names, &o.pairs, &o.size,
+    int packed = 0, bare = 0, driver_theirs = 0, device_theirs = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$IIIIIIKKKKHHIpppp", names, &o.pairs, &o.size,
                                      &o.control_size, &o.buffer_bytes, &o.mtu, &o.queues, &scratch, &offered,
-                                     &events, &frames, &index, &wrap, &path, &packed, &bare))
+                                     &events, &frames, &index, &wrap, &path, &packed, &bare, &driver_theirs,
+                                     &device_theirs))
         return NULL;
     if (o.pairs < 1 || o.pairs > PAIRS_MAX || o.queues < 1 || o.queues > QUEUES_MAX || o.size < 1 ||
         o.size > QUEUE_SIZE_MAX || o.control_size < 1 || o.control_size > QUEUE_SIZE_MAX ||
@@ -57,6 +59,7 @@ static PyObject *engine_new(PyTypeObject *type, PyObject *args, PyObject *kwargs
     }
     o.scratch_bytes = scratch, o.offered = offered, o.trace_events = events, o.frame_bytes = frames;
     o.start_index = index, o.start_wrap = wrap, o.path = path, o.packed = packed, o.bare = bare;
+    o.driver_theirs = driver_theirs, o.device_theirs = device_theirs;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Engine *self = (Engine *)allocate(type, 0);
     if (!self) return NULL;
@@ -133,9 +136,9 @@ static PyObject *engine_start(Engine *self, PyObject *args) {
     int driver_polls, device_polls, frozen, failed;
     if (!PyArg_ParseTuple(args, "ppp", &driver_polls, &device_polls, &frozen)) return NULL;
     PAIR_OR_RETURN;
-    if (!pair->queue[0].desc || flag_get(&pair->running)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        pair->queue[0].desc ? "the pair runs already" : "no queue is set up");
+    bool set_up = pair->queue[0].desc || pair->driver_theirs;
+    if (!set_up || flag_get(&pair->running)) {
+        PyErr_SetString(PyExc_RuntimeError, set_up ? "the pair runs already" : "no queue is set up");
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS;
@@ -403,7 +406,7 @@ static PyObject *engine_inject(Engine *self, PyObject *args) {
     if (!q) return NULL;
     struct notes *notes = call ? &q->dev.call : &q->drv.kick;
     ticket_take(&notes->injected);
-    notify_raise(notes->fd);
+    notify_tell(notes);
     Py_RETURN_NONE;
 }
 
@@ -428,6 +431,10 @@ static PyMethodDef methods[] = {
     METHOD(peek, METH_VARARGS),    METHOD(poke, METH_VARARGS),         METHOD(add, METH_VARARGS),
     METHOD(collect, METH_VARARGS), METHOD(next, METH_VARARGS),         METHOD(complete, METH_VARARGS),
     METHOD(verb, METH_VARARGS),    METHOD(tables, METH_VARARGS),       METHOD(turn, METH_VARARGS),
+    METHOD(foreign_features, METH_VARARGS), METHOD(foreign_map, METH_VARARGS),
+    METHOD(foreign_unmap, METH_VARARGS), METHOD(foreign_start, METH_VARARGS),
+    METHOD(foreign_stop, METH_VARARGS), METHOD(foreign_passive, METH_VARARGS),
+    METHOD(foreign_notify, METH_VARARGS),
     {NULL, NULL, 0, NULL},
 };
 /* clang-format on */

@@ -47,6 +47,16 @@ PyObject *engine_verb(Engine *self, PyObject *args);
 PyObject *engine_tables(Engine *self, PyObject *args);
 PyObject *engine_turn(Engine *self, PyObject *args);
 PyObject *engine_poke(Engine *self, PyObject *args);
+
+/* module_foreign.c */
+PyObject *engine_foreign_features(Engine *self, PyObject *args);
+PyObject *engine_foreign_map(Engine *self, PyObject *args);
+PyObject *engine_foreign_unmap(Engine *self, PyObject *args);
+PyObject *engine_foreign_start(Engine *self, PyObject *args);
+PyObject *engine_foreign_stop(Engine *self, PyObject *args);
+PyObject *engine_foreign_passive(Engine *self, PyObject *args);
+PyObject *engine_foreign_notify(Engine *self, PyObject *args);
+
 PyObject *module_offsets(PyObject *self, PyObject *unused);
 
 #endif

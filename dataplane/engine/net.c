@@ -124,6 +124,7 @@ static inline enum reason transmit_one(struct side *device, struct vq *q, const 
     }
     enum reason reason = net_header_check(device->pair->accepted, true, &header, length);
     if (reason) return reason;
+    if (UNLIKELY(flag_get(&q->passive))) return STOPPED;
     if (UNLIKELY(logged)) log_frame(device, q, chain, 1, 0, &header, device->frame, length, now);
     port_take(&device->port, &header, device->frame, length);
     *bytes += length;
@@ -320,6 +321,7 @@ static void note_backlog(const struct side *device, struct vq *q, uint32_t place
 
 /* What was taken and not filled stays in hand until the next turn. */
 uint32_t net_receive(struct side *device, struct vq *q) {
+    if (UNLIKELY(flag_get(&q->passive))) return 0;
     bool flood = device->port.kind == PORT_FLOOD;
     uint32_t moved = flood ? receive_flood(device, q, q->dev.hand) : receive_frames(device, q, q->dev.hand);
     note_backlog(device, q, moved);
@@ -329,6 +331,11 @@ uint32_t net_receive(struct side *device, struct vq *q) {
 }
 
 size_t net_hand_bytes(void) { return sizeof(struct hand); }
+void net_hand_back(struct vq *q) {
+    struct hand *hand = q->dev.hand;
+    q->ops->put_back(q, hand->chain + hand->used, hand->have - hand->used);
+    hand->have = hand->used = 0;
+}
 void net_hand_reset(struct vq *q) { memset(q->dev.hand, 0, sizeof(struct hand)); }
 
 /* ---- the receive filter (5.1.6.5.1 to 5.1.6.5.3) ---------------------------------------------------- */

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fault.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -14,10 +15,23 @@ void notify_raise(int fd) {
     (void)n;
 }
 
+/* Whether it would not block: a side must never wait for what the other made of its eventfd. */
+static bool ready(const struct notes *notes, short events) {
+    struct pollfd one = {.fd = notes->fd, .events = events};
+    if (notes->fd < 0) return false;
+    return !notes->blocks || (poll(&one, 1, 0) == 1 && one.revents & events);
+}
+
+void notify_tell(const struct notes *notes) {
+    if (ready(notes, POLLOUT)) notify_raise(notes->fd);
+}
+
+uint64_t notify_hear(const struct notes *notes) { return ready(notes, POLLIN) ? notify_drain(notes->fd) : 0; }
+
 void notify_write(struct notes *notes, uint64_t upto) {
     if (upto > notes->reached) count_put(&notes->reached, upto);
     count_add(&notes->written, 1);
-    notify_raise(notes->fd);
+    notify_tell(notes);
 }
 
 uint64_t notify_drain(int fd) {
@@ -47,7 +61,7 @@ bool notify_call(struct vq *q) {
 }
 
 uint64_t notify_take_kicks(struct vq *q) {
-    uint64_t n = notify_drain(q->drv.kick.fd);
+    uint64_t n = notify_hear(&q->drv.kick);
     if (n) {
         count_add(&q->dev.call.received, n);
         count_put(&q->dev.call.heard, q->dev.seen);
@@ -57,7 +71,7 @@ uint64_t notify_take_kicks(struct vq *q) {
 }
 
 uint64_t notify_take_calls(struct vq *q) {
-    uint64_t n = notify_drain(q->dev.call.fd);
+    uint64_t n = notify_hear(&q->dev.call);
     if (n) {
         count_add(&q->drv.kick.received, n);
         count_put(&q->drv.kick.heard, q->drv.collected);

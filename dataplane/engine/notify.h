@@ -15,8 +15,10 @@ uint64_t notify_take_calls(struct vq *q);
 
 int notify_open(void); /* an eventfd, or -1 with errno */
 void notify_raise(int fd);
+void notify_tell(const struct notes *notes); /* the same, through an eventfd that may be the other side's */
 /* By the side that notifies, of its buffers up to `upto`; 0: of none, or of another queue. */
 void notify_write(struct notes *notes, uint64_t upto);
 uint64_t notify_drain(int fd);
+uint64_t notify_hear(const struct notes *notes);
 
 #endif

@@ -359,6 +359,7 @@ static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) 
         wrap ^= go_on(q, &at, chains[n].slots);
     }
     if (n == 0) return 0;
+    if (UNLIKELY(q->driver_theirs)) note_places(q, chains, n);
     if (faulty(dev->door)) fault_took(q, n);
     breaks_taken(q, chains, n, singles, NULL);
     own16(&dev->last_avail, at);
@@ -475,8 +476,33 @@ static void packed_start(struct vq *q, uint16_t index, uint16_t wrap) {
     q->drv.shown_wrap = q->dev.shown_wrap = wrap;
 }
 
+/* As split_attach(); how many buffers stand between the two is nowhere to be read. */
+static void packed_attach(struct vq *q, const struct ring_place *from) {
+    struct device_half *dev = &q->dev;
+    q->start_index = from->used;
+    own16(&dev->last_avail, from->avail);
+    own16(&dev->avail_wrap, from->avail_wrap);
+    own16(&dev->used_idx, from->used);
+    own16(&dev->used_wrap, from->used_wrap);
+    dev->shown_at = from->used;
+    dev->shown_wrap = from->used_wrap;
+}
+
+static void packed_put_back(struct vq *q, const struct chain *chains, uint32_t count) {
+    struct device_half *dev = &q->dev;
+    if (count == 0) return;
+    for (uint32_t i = 0; i < count; i++) {
+        dev->taken[chains[i].id] = 0;
+        dev->slots_out -= chains[i].slots;
+    }
+    if (chains[0].head >= dev->last_avail) own16(&dev->avail_wrap, dev->avail_wrap ^ 1);
+    own16(&dev->last_avail, chains[0].head);
+    count_put(&dev->holding, dev->holding - count);
+    count_set(&dev->seen, dev->seen - count);
+}
+
 const struct ring_ops packed_ops = {
-    packed_add,         packed_publish,     packed_collect,   packed_repeat,    packed_reclaim,
-    packed_kick_needed, packed_calls_on,    packed_calls_off, packed_next,      packed_complete,
-    packed_flush,       packed_call_needed, packed_kicks_on,  packed_kicks_off, packed_start,
+    packed_add,      packed_publish,   packed_collect, packed_repeat,   packed_reclaim,  packed_kick_needed,
+    packed_calls_on, packed_calls_off, packed_next,    packed_complete, packed_flush,    packed_call_needed,
+    packed_kicks_on, packed_kicks_off, packed_start,   packed_attach,   packed_put_back,
 };

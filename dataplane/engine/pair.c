@@ -62,6 +62,8 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
     pair->scratch_bytes = o->scratch_bytes;
     pair->pairs_max = o->bare ? 0 : o->pairs;
     pair->pairs = 1;
+    pair->driver_theirs = o->driver_theirs;
+    pair->device_theirs = o->device_theirs;
     pair->level = 1;
     pair->queues = o->bare ? o->queues : 2 * o->pairs + 1;
     pair->net_status = NET_S_LINK_UP;
@@ -78,12 +80,14 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
         q->size = q->role == ROLE_CONTROL ? o->control_size : o->size;
         q->drv.kick.fd = q->dev.call.fd = -1;
         q->drv.path = o->path;
+        q->driver_theirs = o->driver_theirs;
+        q->device_theirs = o->device_theirs;
     }
     pair->clock = (struct play_clock){.speed = 1.0, .stopped = true, .next = {UINT64_MAX, UINT64_MAX}};
-    pair->places = calloc(o->size > o->control_size ? o->size : o->control_size, sizeof *pair->places);
     pair->fault = calloc(FAULTS_MAX, sizeof *pair->fault);
-    if (!pair->places || !pair->fault || trace_init(&pair->trace, o->trace_events, o->frame_bytes) ||
-        side_init(pair, &pair->driver, 0) || side_init(pair, &pair->device, 1)) {
+    if (snapshot_make_room(pair, o->size) || snapshot_make_room(pair, o->control_size) || !pair->fault ||
+        trace_init(&pair->trace, o->trace_events, o->frame_bytes) || side_init(pair, &pair->driver, 0) ||
+        side_init(pair, &pair->device, 1)) {
         pair_free(pair);
         errno = ENOMEM;
         return -1;
@@ -233,7 +237,9 @@ int pair_start(struct pair *pair, bool driver_polls, bool device_polls, bool fro
     } else
         play_go(&pair->clock, pair_now(pair));
     flag_set(&pair->running, 1);
+    const bool theirs[2] = {pair->driver_theirs, pair->device_theirs};
     for (int i = 0; i < 2; i++) {
+        if (theirs[i]) continue;
         pair->gate.side[i].absent = false;
         int error = pthread_create(&sides[i]->thread, NULL, side_run, sides[i]);
         if (error) {

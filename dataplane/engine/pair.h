@@ -81,6 +81,7 @@ struct pair {
     uint32_t pairs; /* in use: set through the control queue */
     bool bare;      /* queues without a device type: for tests and for a learner's own half */
     bool packed;
+    bool driver_theirs, device_theirs;
     uint16_t start_index, start_wrap;
     uint32_t mtu, buffer_bytes;
     struct breaks *breaks;
@@ -106,7 +107,8 @@ struct pair {
 
     pthread_mutex_t command_lock;
     pthread_cond_t command_done;
-    uint64_t *places; /* snapshot.c: room for the largest queue; under `life` */
+    uint64_t *places; /* snapshot.c: room for a queue of `places_size`; under `life` */
+    uint32_t places_size;
     struct command command[COMMANDS_MAX];
     uint64_t command_first, command_next; /* tickets: sent up to, handed out up to */
     uint64_t command_answered;
@@ -125,6 +127,7 @@ struct pair_options {
     uint16_t start_index, start_wrap;
     enum path path;
     bool packed, bare;
+    bool driver_theirs, device_theirs; /* that side is another process: see foreign.h */
 };
 
 /* 0; or -1 with errno. What is wrong with the options is checked by the caller. */
@@ -188,6 +191,7 @@ uint32_t net_receive(struct side *device, struct vq *q);  /* device -> driver */
 enum reason net_header_check(uint64_t accepted, bool transmit, const struct virtio_net_hdr *header,
                              uint32_t length);
 size_t net_hand_bytes(void);
+void net_hand_back(struct vq *q); /* what was taken and not filled goes back into the ring */
 void net_hand_reset(struct vq *q);
 /* control.c: the control queue, driver's half and device's (5.1.6.5). */
 uint32_t control_send(struct side *driver, struct vq *q);

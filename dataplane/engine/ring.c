@@ -56,13 +56,9 @@ void ring_free(struct vq *q) {
     q->dev.arena = NULL;
 }
 
-/* Ring memory is written with plain stores of natural width: neither side may run meanwhile. */
-void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
+static void forget(struct vq *q) {
     struct driver_half *drv = &q->drv;
     struct device_half *dev = &q->dev;
-    for (uint32_t i = 0; i < 2 * q->size; i++) publish64(q->desc + i, 0);
-    for (uint32_t i = 0; i < ring_driver_bytes(q->size, q->packed) / 2; i++) publish16(q->driver_area + i, 0);
-    for (uint32_t i = 0; i < ring_device_bytes(q->size, q->packed) / 2; i++) publish16(q->device_area + i, 0);
     memset(drv->shadow, 0, q->size * sizeof *drv->shadow);
     memset(drv->avail_shadow, 0, q->size * sizeof *drv->avail_shadow);
     memset(drv->flight, 0, q->size * sizeof *drv->flight);
@@ -108,7 +104,21 @@ void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
     count_set(&drv->collected, 0);
     count_set(&dev->seen, 0);
     count_set(&dev->used, 0);
+}
+
+/* Ring memory is written with plain stores of natural width: neither side may run meanwhile. */
+void ring_start(struct vq *q, uint16_t index, uint16_t wrap) {
+    for (uint32_t i = 0; i < 2 * q->size; i++) publish64(q->desc + i, 0);
+    for (uint32_t i = 0; i < ring_driver_bytes(q->size, q->packed) / 2; i++) publish16(q->driver_area + i, 0);
+    for (uint32_t i = 0; i < ring_device_bytes(q->size, q->packed) / 2; i++) publish16(q->device_area + i, 0);
+    forget(q);
     q->ops->start(q, index, wrap);
+    count_set(&q->generation, q->generation + 1);
+}
+
+void ring_attach(struct vq *q, const struct ring_place *from) {
+    forget(q);
+    q->ops->attach(q, from);
     count_set(&q->generation, q->generation + 1);
 }
 

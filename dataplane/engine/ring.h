@@ -40,6 +40,7 @@ enum reason { /* records.Reason */
               DUPLICATE_HEAD,
               TOO_LONG,
               SIDE_FAILED,
+              MEMORY_GONE,
 };
 enum role { ROLE_RECEIVE = 0, ROLE_TRANSMIT = 1, ROLE_CONTROL = 2, ROLE_BARE = 3 };
 enum path { PATH_AUTO = 0, PATH_FIXED, PATH_INDIRECT, PATH_CHAIN, PATH_DIRECT };
@@ -97,7 +98,8 @@ struct notes {
     uint64_t heard_turn;    /* and its turns at the queue until then */
     uint64_t event, old, new, answer; /* of the last decision */
     uint32_t decided;                 /* split: idx, packed: slots moved, up to which has been decided */
-    int fd;                           /* eventfd of this direction */
+    int fd;                           /* eventfd of this direction; -1: none */
+    bool blocks;                      /* it is the other side's, and not O_NONBLOCK */
 };
 
 struct shadow {
@@ -180,6 +182,11 @@ struct device_half {
 };
 
 struct vq;
+struct ring_place { /* where the device stands: split: free-running indices; packed: slots and wrap counters
+                     */
+    uint16_t avail, used;
+    uint16_t avail_wrap, used_wrap;
+};
 struct ring_ops {
     /* The driver's verbs. add() writes descriptors and publishes nothing; it returns how many of `count`
      * buffers fitted. publish() makes them available. collect() returns up to `count` used buffers. */
@@ -202,6 +209,9 @@ struct ring_ops {
     bool (*kicks_on)(struct vq *);
     void (*kicks_off)(struct vq *);
     void (*start)(struct vq *, uint16_t index, uint16_t wrap); /* both halves and the ring memory */
+    /* The device's half alone, over a ring that is in use. */
+    void (*attach)(struct vq *, const struct ring_place *from);
+    void (*put_back)(struct vq *, const struct chain *, uint32_t count); /* the newest that next() gave */
 };
 extern const struct ring_ops split_ops, packed_ops;
 
@@ -213,6 +223,8 @@ struct vq {
     uint16_t start_index; /* split: the index of buffer 0 */
     bool packed, event_idx, indirect, in_order;
     uint32_t enabled;
+    uint32_t passive; /* started and not enabled: nothing is received, what is sent is dropped */
+    bool driver_theirs, device_theirs; /* foreign.h: the half of another process */
     uint64_t generation;
     struct memory *memory;
     uint64_t desc_address, driver_address, device_address;
@@ -248,6 +260,8 @@ uint64_t ring_device_bytes(uint32_t size, bool packed);
 int ring_init(struct vq *q);
 void ring_free(struct vq *q);
 void ring_start(struct vq *q, uint16_t index, uint16_t wrap);
+/* The same for our own words alone: the ring belongs to the other side already. */
+void ring_attach(struct vq *q, const struct ring_place *from);
 
 /* A side gives the queue up. The first reason stays. */
 void driver_broken(struct vq *q, enum reason reason);
@@ -277,6 +291,12 @@ static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head
     chain->slots = chain->descriptors = 1;
     chain->indirect = chain->reason = 0;
     return true;
+}
+/* Where each buffer stands, for the snapshot: of a driver of ours the driver notes it. */
+static inline void note_places(struct vq *q, const struct chain *chains, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++)
+        count_put(q->drv.place + chains[i].position % q->size,
+                  chains[i].head | (uint64_t)chains[i].slots << 16 | (uint64_t)chains[i].id << 32);
 }
 static inline bool is_taken(const struct vq *q, uint16_t id) { return q->dev.taken[id] & TAKEN; }
 /* Asks for the first whole line of a payload, for reading or for writing. */

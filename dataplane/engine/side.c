@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "fault.h"
+#include "foreign.h"
 
 #define SPINS 256u /* idle turns of a polling side before it offers its processor */
 
@@ -121,12 +122,10 @@ static void fall_asleep(struct side *side) {
     operation(&side->door, EV_WAIT, 0, 0, 0, 0, 0);
 }
 
-void *side_run(void *argument) {
-    struct side *side = argument;
+static void run_turns(struct side *side) {
     struct pair *pair = side->pair;
     bool idle = false, begun = false;
     unsigned spins = 0;
-    pthread_setname_np(pthread_self(), thread_names[side->door.side]);
     while (!flag_get(&pair->closing)) {
         if (faulty(&side->door)) {
             fault_release(&side->door, true);
@@ -159,5 +158,18 @@ void *side_run(void *argument) {
         else
             sched_yield(); /* the other side may be waiting for this very processor */
     }
+}
+
+void *side_run(void *argument) {
+    struct side *side = argument;
+    struct memory_guard guard;
+    pthread_setname_np(pthread_self(), thread_names[side->door.side]);
+    memory_watch(&guard);
+    if (sigsetjmp(guard.back, 0)) { /* only memory of the other side can be gone */
+        memory_watch(&guard);
+        foreign_gone(side);
+    }
+    run_turns(side);
+    memory_unwatch();
     return NULL;
 }

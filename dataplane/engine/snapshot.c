@@ -1,7 +1,9 @@
 /* snapshot.c: see snapshot.h. */
+#include "foreign.h"
 #include "own.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct rows { /* where the arrays stand in the caller's buffer */
@@ -160,6 +162,16 @@ static void areas(struct queue_header *h, struct vq *q) {
     h->area_event = observe16(used_event(q)) | (uint64_t)observe16(avail_event(q)) << 16;
 }
 
+int snapshot_make_room(struct pair *pair, uint32_t size) {
+    if (size <= pair->places_size) return 0;
+    uint64_t *places = calloc(size, sizeof *places);
+    if (!places) return -1;
+    free(pair->places);
+    pair->places = places;
+    pair->places_size = size;
+    return 0;
+}
+
 /* ---- rows ------------------------------------------------------------------------------------------- */
 
 /* Everything that the labels speak of is copied between the two loads of the counts, our own notes of where
@@ -206,6 +218,25 @@ static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32
             slot = (uint32_t)(r->desc[2 * slot + 1] >> 48);
         else
             break;
+    }
+}
+
+/* Buffers that the device has not taken: where they stand, and whether at all, only the copy says. A buffer
+ * of `size` slots is cut off by mark() where its chain ends. */
+static void places_in_memory(const struct rows *r, struct vq *q, const struct queue_header *h,
+                             uint64_t *place) {
+    uint32_t n = q->size, slot = peek16(&q->dev.last_avail);
+    for (uint64_t k = h->seen_after; k < h->published_after; k++) {
+        uint32_t slots = 1;
+        if (!q->packed) {
+            place[k % n] = r->avail[(k + q->start_index) % n] | (uint64_t)n << 16;
+            continue;
+        }
+        uint32_t head = slot;
+        while ((uint16_t)(r->desc[2 * slot + 1] >> 48) & DESC_NEXT && slots < n)
+            slot = slot + 1 == n ? 0 : slot + 1, slots++;
+        slot = slot + 1 == n ? 0 : slot + 1;
+        place[k % n] = head | (uint64_t)slots << 16;
     }
 }
 
@@ -323,16 +354,57 @@ static bool resting(struct pair *pair) {
     return !flag_get(&pair->running) || gate_wait_parked(&pair->gate, 0);
 }
 
+/* ---- all of it ------------------------------------------------------------------------------------- */
+
+/* Before the copy what stands in memory at least, after it what may stand there at most. Of a driver that is
+ * not ours nobody knows what it collected: it cannot have more than a ring outstanding, that is all. */
+static void counts_before(struct queue_header *h, struct vq *q) {
+    h->collected_before = count_get(&q->drv.collected);
+    h->used_before = q->device_theirs ? foreign_used(q) : count_get(&q->dev.shown);
+    h->seen_before = q->device_theirs ? h->used_before : count_get(&q->dev.seen);
+    h->published_before = q->driver_theirs ? foreign_published(q) : count_get(&q->drv.shown);
+}
+
+/* Of two counts that move, the one that follows is loaded first. Returns what the device has completed. */
+static uint64_t counts_after(struct queue_header *h, struct vq *q) {
+    uint64_t completed = count_get(&q->dev.completed);
+    h->collected_after = count_get(&q->drv.collected);
+    h->used_after = q->device_theirs ? foreign_used(q) : count_get(&q->dev.used);
+    h->seen_after = q->device_theirs ? h->used_after : count_get(&q->dev.seen);
+    h->published_after = q->driver_theirs ? foreign_published(q) : count_get(&q->drv.published);
+    h->collected_after = caught_up(h->collected_after, a_ring_behind(h->published_after, q));
+    h->used_after = caught_up(h->used_after, h->collected_after);
+    h->seen_after = caught_up(h->seen_after, h->used_after);
+    return q->device_theirs ? h->published_after : completed;
+}
+
+static size_t take(struct pair *pair, struct vq *q, bool whole, uint8_t *to);
+
 size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
+    struct memory_guard guard;
+    if (!q->driver_theirs && !q->device_theirs) return take(pair, q, whole, to);
+    memory_watch(&guard);
+    if (sigsetjmp(guard.back, 0)) { /* the memory is there no more: what is known without it */
+        struct queue_header *h = (struct queue_header *)(void *)to;
+        h->enabled = h->exact = h->tables = 0;
+        return sizeof *h;
+    }
+    size_t bytes = take(pair, q, whole, to);
+    memory_unwatch();
+    return bytes;
+}
+
+static size_t take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     struct queue_header *h = (struct queue_header *)(void *)to;
     memset(h, 0, sizeof *h);
     bool frozen = !flag_get(&pair->running) || pair_frozen(pair);
-    bool exact = frozen && resting(pair);
+    bool exact = frozen && resting(pair) && !q->driver_theirs && !q->device_theirs;
     h->index = q->index;
     h->packed = q->packed;
     h->size = q->size;
     h->role = q->role;
-    h->enabled = flag_get(&q->enabled);
+    h->enabled = flag_get(&q->enabled) && !flag_get(&q->passive);
+    h->theirs = (q->driver_theirs ? 1 : 0) | (q->device_theirs ? 2 : 0);
     h->generation = count_get(&q->generation);
     h->desc_addr = q->desc_address;
     h->driver_addr = q->driver_address;
@@ -340,21 +412,10 @@ size_t snapshot_take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->time = pair_now(pair);
     if (!q->desc) return sizeof *h;
     struct rows r = rows_at(q, to + sizeof *h);
-    /* Before the copy what stands in memory at least, after it what may stand there at most. */
-    h->collected_before = count_get(&q->drv.collected);
-    h->used_before = count_get(&q->dev.shown);
-    h->seen_before = count_get(&q->dev.seen);
-    h->published_before = count_get(&q->drv.shown);
+    counts_before(h, q);
     if (whole) copy_rows(&r, q, pair->places);
-    uint64_t completed = count_get(&q->dev.completed);
-    /* Of two counts that move, the one that follows is loaded first. */
-    h->collected_after = count_get(&q->drv.collected);
-    h->used_after = count_get(&q->dev.used);
-    h->seen_after = count_get(&q->dev.seen);
-    h->published_after = count_get(&q->drv.published);
-    h->collected_after = caught_up(h->collected_after, a_ring_behind(h->published_after, q));
-    h->used_after = caught_up(h->used_after, h->collected_after);
-    h->seen_after = caught_up(h->seen_after, h->used_after);
+    uint64_t completed = counts_after(h, q);
+    if (whole && q->driver_theirs) places_in_memory(&r, q, h, pair->places);
     h->exact = exact;
     areas(h, q);
     snapshot_driver(&h->driver, pair, q);

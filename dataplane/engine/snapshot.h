@@ -43,7 +43,7 @@ struct queue_header { /* records.QUEUE_HEADER */
     uint64_t index, packed, size, role, enabled, generation, desc_addr, driver_addr, device_addr, time,
         duration, exact, kick_pending, call_pending, published_before, seen_before, used_before,
         collected_before, published_after, seen_after, used_after, collected_after, tables, table_entries,
-        tables_left_out, area_flags, area_idx, area_event;
+        tables_left_out, area_flags, area_idx, area_event, theirs;
     struct driver_state driver;
     struct device_state device;
 };
@@ -54,6 +54,8 @@ void snapshot_device(struct device_state *to, struct pair *pair, struct vq *q);
 /* One of them, counted from the first: nothing else is looked at. */
 uint64_t snapshot_driver_word(struct pair *pair, struct vq *q, size_t word);
 uint64_t snapshot_device_word(struct pair *pair, struct vq *q, size_t word);
+/* Room for notes about a queue of this size; 0, or -1. */
+int snapshot_make_room(struct pair *pair, uint32_t size);
 /* The bytes that a snapshot of this queue needs at most. */
 size_t snapshot_room(const struct vq *q, bool whole);
 /* Takes one into `to`, 8-byte aligned and of snapshot_room() bytes; returns the bytes written. */

@@ -328,6 +328,7 @@ static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
         chains[n].position = position++;
     }
     if (n == 0) return 0;
+    if (UNLIKELY(q->driver_theirs)) note_places(q, chains, n);
     breaks_taken(q, chains, n, singles, heads);
     if (faulty(door)) fault_took(q, n);
     own16(&dev->last_avail, (uint16_t)(at + n));
@@ -433,8 +434,31 @@ static void split_start(struct vq *q, uint16_t index, uint16_t wrap) {
     q->drv.kick.decided = q->dev.call.decided = index;
 }
 
+/* Buffers from used.idx to `avail` were taken by whoever was the device before, and never come back. Where
+ * that is more than there can be, used.idx is of another life of this ring. */
+static void split_attach(struct vq *q, const struct ring_place *from) {
+    struct device_half *dev = &q->dev;
+    uint16_t used = observe16(used_idx(q)), lost = (uint16_t)(from->avail - used);
+    if (lost > q->size) used = from->avail, lost = 0;
+    q->start_index = used;
+    own16(&dev->last_avail, from->avail);
+    own16(&dev->used_idx, used);
+    dev->avail_cached = from->avail;
+    dev->call.decided = used;
+    count_set(&dev->seen, lost);
+}
+
+static void split_put_back(struct vq *q, const struct chain *chains, uint32_t count) {
+    struct device_half *dev = &q->dev;
+    for (uint32_t i = 0; i < count; i++) dev->taken[chains[i].id] = 0;
+    own16(&dev->last_avail, (uint16_t)(dev->last_avail - count));
+    dev->avail_cached = dev->last_avail;
+    count_put(&dev->holding, dev->holding - count);
+    count_set(&dev->seen, dev->seen - count);
+}
+
 const struct ring_ops split_ops = {
-    split_add,         split_publish,     split_collect,   split_repeat,    split_reclaim,
-    split_kick_needed, split_calls_on,    split_calls_off, split_next,      split_complete,
-    split_flush,       split_call_needed, split_kicks_on,  split_kicks_off, split_start,
+    split_add,      split_publish,   split_collect, split_repeat,   split_reclaim,  split_kick_needed,
+    split_calls_on, split_calls_off, split_next,    split_complete, split_flush,    split_call_needed,
+    split_kicks_on, split_kicks_off, split_start,   split_attach,   split_put_back,
 };

@@ -57,6 +57,7 @@ REASONS: dict[Reason, tuple[str, str]] = {
     Reason.DUPLICATE_HEAD: ("a head is made available that the device still holds", "3.3.1"),
     Reason.TOO_LONG: ("the frame is longer than the queue can carry", ""),
     Reason.SIDE_FAILED: ("it failed by itself", "2.1.2"),
+    Reason.MEMORY_GONE: ("the memory that the other side shared is gone", ""),
 }
 _COMMANDS = {
     0: ("receive mode", "5.1.6.5.1.1"),
