@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -14,88 +16,70 @@ from dataplane.snapshot import AnyQueue, Array, DeviceState, DriverState, Notify
 ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "quiet", "sent")
 
 
+_REASONS = tuple(Reason(value) if value in set(Reason) else Reason.NONE for value in range(max(Reason) + 1))
+_PATHS = tuple(Path)
+
+
 def _reason(value: int) -> Reason:
-    try:
-        return Reason(value)
-    except ValueError:
-        return Reason.NONE
-
-
-def _notify(row: dict[str, int], pending: int) -> Notify:
-    return Notify(
-        sent=row["notify_sent"],
-        quiet=row["notify_quiet"],
-        received=row["notify_received"],
-        pending=pending,
-        lost=max(row["notify_sent"] - row["notify_written"], 0),
-        stray=max(row["notify_written"] - row["notify_sent"], 0),
-        told=row["notify_told"],
-        reached=row["notify_reached"],
-        heard=row["notify_heard"],
-        heard_turn=row["notify_heard_turn"],
-        answer=ANSWERS[min(row["event_answer"], 2)],
-        event=row["event_used"],
-        old=row["event_old"],
-        new=row["event_new"],
-    )
+    return _REASONS[value] if value < len(_REASONS) else Reason.NONE
 
 
 _WORDS = struct.Struct(f"<{QUEUE_HEADER.itemsize // 8}Q")  # every field of the header is 64 bits wide
+_QUEUE_NAMES = (QUEUE_HEADER.names or ())[:-2]
 _DRIVER_NAMES = QUEUE_HEADER["driver"].names or ()
 _DEVICE_NAMES = QUEUE_HEADER["device"].names or ()
-_QUEUE_NAMES = (QUEUE_HEADER.names or ())[:-2]
 _DRIVER_AT = len(_QUEUE_NAMES)
 _DEVICE_AT = _DRIVER_AT + len(_DRIVER_NAMES)
 
 
-_COMMON = ("frames", "bytes", "drops", "turns", "avail_wrap", "used_wrap")
-_DRIVER = (
-    *_COMMON,
-    "published",
-    "collected",
-    "avail_idx",
-    "last_used",
-    "free",
-    "free_head",
-    "in_flight",
-    "added",
-    "backlog",
-)
-_DEVICE = (
-    *_COMMON,
-    "seen",
-    "used",
-    "last_avail",
-    "used_idx",
-    "holding",
-    "unflushed",
-    "size",
-    "avail_read",
-    "backlog",
-)
+def _picked(names: tuple[str, ...], at: int, *wanted: str) -> Callable[[tuple[int, ...]], tuple[int, ...]]:
+    """Some words of a half, from the words of the header, which begin there at `at`."""
+    return itemgetter(*(at + names.index(name) for name in wanted))
 
 
-def _driver(v: dict[str, int], pending: int) -> DriverState:
-    return DriverState(
-        **{name: v[name] for name in _DRIVER},
-        path=Path(v["path"]),
-        polling=bool(v["polling"]),
-        asleep=bool(v["asleep"]),
-        kick=_notify(v, pending),
-        broken=_reason(v["broken"]),
-        last_drop=_reason(v["last_drop"]),
+_NOTIFY = (
+    "notify_sent", "notify_written", "notify_quiet", "notify_received", "event_answer", "event_used",
+    "event_old", "event_new", "notify_told", "notify_reached", "notify_heard", "notify_heard_turn",
+)  # fmt: skip
+_LAST = ("frames", "bytes", "drops", "broken", "turns", "backlog", "last_drop")
+_DRIVER = _picked(
+    _DRIVER_NAMES, _DRIVER_AT, "published", "collected", "avail_idx", "last_used", "avail_wrap", "used_wrap",
+    "free", "free_head", "in_flight", "added", "path", "polling", "asleep", *_LAST,
+)  # fmt: skip
+_DEVICE = _picked(
+    _DEVICE_NAMES, _DEVICE_AT, "seen", "used", "last_avail", "used_idx", "avail_wrap", "used_wrap", "holding",
+    "unflushed", "polling", "asleep", *_LAST, "size", "avail_read",
+)  # fmt: skip
+_KICK = _picked(_DRIVER_NAMES, _DRIVER_AT, *_NOTIFY)
+_CALL = _picked(_DEVICE_NAMES, _DEVICE_AT, *_NOTIFY)
+
+
+def _notify(picked: tuple[int, ...], pending: int) -> Notify:
+    sent, written, quiet, received, answer, event, old, new, told, reached, heard, heard_turn = picked
+    return Notify(
+        sent, quiet, received, pending, ANSWERS[min(answer, 2)], event, old, new, max(sent - written, 0),
+        max(written - sent, 0), told, reached, heard, heard_turn,
+    )  # fmt: skip
+
+
+def _driver(words: tuple[int, ...], pending: int) -> DriverState:
+    *counts, path, polling, asleep, frames, octets, drops, broken, turns, backlog, last_drop = _DRIVER(words)
+    made: tuple[Any, ...] = (
+        *counts, _PATHS[path], bool(polling), bool(asleep), _notify(_KICK(words), pending), frames, octets,
+        drops, _reason(broken), turns, backlog, _reason(last_drop),
+    )  # fmt: skip
+    return DriverState(*made)
+
+
+def _device(words: tuple[int, ...], pending: int) -> DeviceState:
+    *counts, polling, asleep, frames, octets, drops, broken, turns, backlog, last_drop, size, read = _DEVICE(
+        words
     )
-
-
-def _device(v: dict[str, int], pending: int) -> DeviceState:
-    return DeviceState(
-        **{name: v[name] for name in _DEVICE},
-        polling=bool(v["polling"]),
-        asleep=bool(v["asleep"]),
-        call=_notify(v, pending),
-        broken=_reason(v["broken"]),
-        last_drop=_reason(v["last_drop"]),
-    )
+    made: tuple[Any, ...] = (
+        *counts, bool(polling), bool(asleep), _notify(_CALL(words), pending), frames, octets, drops,
+        _reason(broken), turns, size, read, backlog, _reason(last_drop),
+    )  # fmt: skip
+    return DeviceState(*made)
 
 
 def _tables(data: bytes, at: int, count: int, packed: bool) -> dict[int, Array]:
@@ -118,8 +102,6 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
     """One queue from a buffer that `Engine.snapshot` filled; without `whole` the row arrays are empty."""
     words = _WORDS.unpack_from(data)
     v = dict(zip(_QUEUE_NAMES, words, strict=False))
-    driver = dict(zip(_DRIVER_NAMES, words[_DRIVER_AT:], strict=False))
-    device = dict(zip(_DEVICE_NAMES, words[_DEVICE_AT:], strict=False))
     packed = bool(v["packed"])
     rows = v["size"] if whole and len(data) > QUEUE_HEADER.itemsize else 0
     role = Role(v["role"]) if v["role"] < 3 else Role.TRANSMIT
@@ -162,8 +144,8 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
         "buffer": buffer,
         "tables": _tables(data, at + -at % 8, v["tables"] if rows else 0, packed),
         "tables_left_out": v["tables_left_out"],
-        "driver": None if v["theirs"] & 1 else _driver(driver, v["kick_pending"]),
-        "device": None if v["theirs"] & 2 else _device(device, v["call_pending"]),
+        "driver": None if v["theirs"] & 1 else _driver(words, v["kick_pending"]),
+        "device": None if v["theirs"] & 2 else _device(words, v["call_pending"]),
     }
     low, high = 0xFFFF, 16
     if packed:

@@ -60,12 +60,14 @@ class Reading(ABC):
         """At most `most` events of each side, the newest; what is older counts as lost.
 
         Without `most` as many as the log holds while every frame is logged, so that the way of each can be
-        told, else 2048. Sorted within a pull. What a side was just writing may come with the next pull,
-        behind a higher number of the other side: whoever appends pulls sorts once more.
+        told, and of a pair that rests; of a flood 2048. Sorted within a pull. What a side was just writing
+        may come with the next pull, behind a higher number of the other side: whoever appends pulls sorts
+        once more.
         """
         if most is None:
             info = self._engine.info()
-            most = _EVENTS if info["frames_on"] and info["frame_sample"] == 1 else _EVENTS_OF_FLOOD
+            each = info["frames_on"] and info["frame_sample"] == 1
+            most = _EVENTS if each or info["frozen"] else _EVENTS_OF_FLOOD
         scratch = np.empty((2 * most, EVENT.itemsize // 8), np.uint64)
         held, cursor, lost = 0, [], 0
         for side in (0, 1):

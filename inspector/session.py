@@ -22,9 +22,10 @@ from dataplane import features as f
 from dataplane.explain import plain
 from dataplane.history import History
 from dataplane.keyframe import QueueShape
+from dataplane.records import EVENT
 from dataplane.rules.doctor import Doctor
 from dataplane.snapshot import AnyQueue, Snapshot
-from dataplane.source import START, Cursor, RingSource
+from dataplane.source import START, Cursor, Events, RingSource
 from inspector.keeping import Keeping, records
 from inspector.meters import Meter, Meters
 from inspector.past.moments import Past
@@ -33,6 +34,7 @@ from inspector.tick import Selection, Tick
 __all__ = ["HISTORY_BYTES", "Meter", "Selection", "Session", "Tick", "records"]
 
 HISTORY_BYTES = 64 << 20  #: of events, before the oldest go
+_LOGS_OF_FLOOD = 8  #: the logs are read at every reading, of a flood at one in so many
 _ANCHOR_EVERY = 1 << 18  #: events after which the rings of a resting source are taken whole once more
 
 #: Called after every reading, on the thread that reads: a line for the foot and its style, or None.
@@ -74,6 +76,8 @@ class Session:
         self._owns = owns
         self._lock = threading.Lock()
         self._events: Cursor = START
+        self._nothing = Events(np.empty(0, EVENT), START, 0)
+        self._overrun = 0  #: readings until the logs of a flood are read again
         self._meters = Meters()
         self._moments = Past(self.history, self._meters)
         self._anchored = -1  #: number of the newest keyframe that the history has
@@ -90,15 +94,7 @@ class Session:
         with self._lock:
             snapshot = self.source.snapshot(self._rows_wanted())
             lost = self.keeping.lost
-            added = self.keeping.take()
-            events = self.source.events(self._events)  # after the frames: what became of them is there too
-            self._events = events.cursor
-            self.keeping.learn(events.rows, events.lost)
-            if not self.lent:
-                self.history.append(events.rows, events.lost)
-                self._anchor(snapshot)
-                self.doctor.heed(snapshot, events, self.source.keyframe)
-            self.keeping.settle(snapshot, time.monotonic())
+            added, events = (0, self._nothing) if self._floods(snapshot) else self._read_logs(snapshot)
             before = self.tick
             self._pulled += 1
             tick = Tick(
@@ -119,6 +115,29 @@ class Session:
             if (said := watch(self, tick)) is not None:
                 self.told.append(said)
         return tick
+
+    def _floods(self, snapshot: Snapshot) -> bool:
+        """Whether the logs can wait: of a flood most events are overwritten at any pace, and each reading of
+        the logs costs the rings as many buffers as all the rest of it."""
+        if snapshot.state != "running" or snapshot.logs.frame_sample == 1 or not self._overrun:
+            return False
+        self._overrun -= 1
+        return self._overrun > 0
+
+    def _read_logs(self, snapshot: Snapshot) -> tuple[int, Events]:
+        """What was logged since: how many frames, and the events."""
+        added = self.keeping.take()
+        events = self.source.events(self._events)  # after the frames: what became of them is there too
+        self._events = events.cursor
+        self._nothing = Events(events.rows[:0], events.cursor, 0)
+        self._overrun = _LOGS_OF_FLOOD if events.lost > len(events.rows) else 0
+        self.keeping.learn(events.rows, events.lost)
+        if not self.lent:
+            self.history.append(events.rows, events.lost)
+            self._anchor(snapshot)
+            self.doctor.heed(snapshot, events, self.source.keyframe)
+        self.keeping.settle(snapshot, time.monotonic())
+        return added, events
 
     def _rows_wanted(self) -> frozenset[int] | None:
         """The queues whose rows are looked at, and those where the doctor needs them."""

@@ -188,6 +188,7 @@ static uint32_t transmit_frames(struct side *side, struct vq *q, struct pool *po
 static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *pool) {
     static const struct virtio_net_hdr plain;
     uint32_t length = side->port.flood_length, pair = q->index / 2;
+    if (pair >= side->port.pairs) return 0; /* 5.1.6.5.6.1 */
     uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
     uint32_t wanted = room < BURST ? (uint32_t)room : BURST;
     wanted = flood_allowance(&side->port, pair_now(side->pair), wanted);
@@ -243,8 +244,9 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
 /* Whether a frame of this queue waits that could not be sent. A flood has one always. */
 static void note_backlog(const struct side *side, struct vq *q, uint32_t sent) {
     const struct port *port = &side->port;
-    bool waits = port->kind == PORT_FLOOD ? sent == 0 && !port->muted && !port->per_second
-                                          : port->has_current && port->current.pair == q->index / 2;
+    bool waits = port->kind == PORT_FLOOD
+                     ? sent == 0 && !port->muted && !port->per_second && q->index / 2 < port->pairs
+                     : port->has_current && port->current.pair == q->index / 2;
     if (count_peek(&q->drv.backlog) != waits) count_put(&q->drv.backlog, waits);
 }
 

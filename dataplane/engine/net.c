@@ -251,6 +251,7 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
     static const struct virtio_net_hdr plain, whole = {.num_buffers = 1};
     uint32_t pair = q->index / 2, moved = 0, direct = 0, length = device->port.flood_length;
     bool logged = flag_get(&device->pair->trace.frames.on) || watched(device);
+    if (pair >= device->port.pairs) return 0; /* 5.1.6.5.6.2 */
     if (hand->have < BURST) take_more(q, hand, BURST);
     uint32_t wanted = flood_allowance(&device->port, pair_now(device->pair), hand->have);
     while (moved < wanted) {
@@ -314,8 +315,9 @@ static uint32_t receive_frames(struct side *device, struct vq *q, struct hand *h
 /* Whether a frame for this queue waits for buffers. A flood has one always. */
 static void note_backlog(const struct side *device, struct vq *q, uint32_t placed) {
     const struct port *port = &device->port;
-    bool waits = port->kind == PORT_FLOOD ? placed == 0 && !port->muted && !port->per_second
-                                          : port->has_current && port->current.pair == q->index / 2;
+    bool waits = port->kind == PORT_FLOOD
+                     ? placed == 0 && !port->muted && !port->per_second && q->index / 2 < port->pairs
+                     : port->has_current && port->current.pair == q->index / 2;
     if (count_peek(&q->dev.backlog) != waits) count_put(&q->dev.backlog, waits);
 }
 

@@ -23,28 +23,15 @@ from dataclasses import replace
 
 from dataplane import features as f
 from dataplane.keyframe import Keyframe
-from dataplane.rules import given_up, ids, indices, manners, rows, waiting
+from dataplane.rules import indices, manners, standing
 from dataplane.rules.conformance.review import Review
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gate, Gates
-from dataplane.rules.patient import SECOND, Patient, Rule
+from dataplane.rules.patient import SECOND, Patient
 from dataplane.snapshot import AnyQueue, Snapshot
 from dataplane.source import Events, Frames
 
 STUCK = 1.0  #: seconds: busy machines make a side late by some tenths, and nobody waits longer gladly
-
-#: From cause to consequence.
-RULES: tuple[Rule, ...] = (
-    indices.size,
-    rows.not_here,
-    ids.twice,
-    *indices.RULES,
-    *rows.RULES,
-    *ids.BEHIND,
-    *indices.BEHIND_ROWS,
-    *given_up.RULES,
-    *waiting.RULES,
-)
 
 
 class Doctor:
@@ -136,11 +123,15 @@ class Doctor:
             watched.before = queue if len(queue.desc) else None
 
     def _story(self, patient: Patient) -> Iterator[Finding]:
-        for rule in RULES:
+        for rule in standing.asked(patient):
+            silent = True
             for finding in rule(patient):
+                silent = False
                 yield finding
                 if finding.level == Level.FAULT:
                     return
+            if silent:
+                patient.watched.silent.add(rule)
 
     def _waits_still(self, finding: Finding, now: int) -> bool:
         """Whether what was stuck a moment ago has not moved: a side that is caught awake for another queue

@@ -14,6 +14,7 @@ from dataplane.records import Side
 from dataplane.rules.finding import Finding
 from dataplane.snapshot import AnyQueue, PackedQueue, Snapshot
 
+_DRIVER, _DEVICE = Side.DRIVER, Side.DEVICE
 #: ns that one reading proves: where whoever reads was kept from it, so were the two sides perhaps.
 _MOST = 250_000_000
 
@@ -83,6 +84,11 @@ class Watched:
     #: reading and not written yet at the next
     withheld: Lasting = field(default_factory=Lasting)  #: up to where such a call would tell
     before: AnyQueue | None = None  #: at the last reading, where its rows were copied
+    stands: object = None  #: what the rules saw of it when they had nothing to say,
+    silent: set[object] = field(default_factory=set)  #: and which had nothing
+
+
+_GATES = tuple(Gate)
 
 
 class Gates:
@@ -135,7 +141,7 @@ class Gates:
             watched.quiet = (driver.kick.quiet if driver else 0, device.call.quiet if device else 0)
             ran = 0
         counts = (queue.published, queue.seen, queue.used, queue.collected)
-        for gate in Gate:
+        for gate in _GATES:
             standing = watched.gates[gate]
             waits, passed = max(counts[gate] - counts[gate + 1], 0), counts[gate + 1]
             if not waits or not standing.waits or passed != standing.passed:
@@ -156,18 +162,18 @@ class Gates:
             return
         mine = (driver.published, driver.collected, driver.added, driver.avail_idx, driver.last_used)
         theirs = (device.seen, device.used, device.unflushed, device.holding, device.used_idx)
-        watched.sides[Side.DRIVER].see((*mine, driver.free), ran)
-        watched.sides[Side.DEVICE].see((*theirs, device.last_avail), ran)
-        watched.asleep[Side.DRIVER].see(driver.asleep, ran)
-        watched.asleep[Side.DEVICE].see(device.asleep, ran)
-        watched.backlog[Side.DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
-        watched.backlog[Side.DEVICE].see((device.backlog, device.seen, device.used), ran)
-        watched.dropped[Side.DRIVER].see(driver.drops, ran)
-        watched.dropped[Side.DEVICE].see(device.drops, ran)
+        watched.sides[_DRIVER].see((*mine, driver.free), ran)
+        watched.sides[_DEVICE].see((*theirs, device.last_avail), ran)
+        watched.asleep[_DRIVER].see(driver.asleep, ran)
+        watched.asleep[_DEVICE].see(device.asleep, ran)
+        watched.backlog[_DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
+        watched.backlog[_DEVICE].see((device.backlog, device.seen, device.used), ran)
+        watched.dropped[_DRIVER].see(driver.drops, ran)
+        watched.dropped[_DEVICE].see(device.drops, ran)
         if not isinstance(queue, PackedQueue):
             watched.flags |= bool(queue.avail_flags or queue.used_flags)
-        watched.dropping[Side.DRIVER].see(driver.drops > watched.refused[Side.DRIVER], ran)
-        watched.dropping[Side.DEVICE].see(device.drops > watched.refused[Side.DEVICE], ran)
+        watched.dropping[_DRIVER].see(driver.drops > watched.refused[_DRIVER], ran)
+        watched.dropping[_DEVICE].see(device.drops > watched.refused[_DEVICE], ran)
         withheld = device.call.told if device.call.told > device.call.reached else None
         lasted = watched.withheld.value is not None and watched.withheld.seen > 1
         if lasted and withheld is None and ran:

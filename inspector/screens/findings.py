@@ -14,7 +14,8 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.screen import Screen
 
-from dataplane.rules import doctor, manners
+from dataplane.rules import manners, standing
+from dataplane.rules.doctor import STUCK
 from dataplane.rules.finding import Finding, Level
 from inspector import leading
 from inspector.past.travel import Place
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from inspector.app import RingscopeApp
     from inspector.session import Session
 
-_RULES = tuple(rule.__name__.replace("_", " ").strip() for rule in (*doctor.RULES, *manners.RULES))
+_RULES = tuple(rule.__name__.replace("_", " ").strip() for rule in (*standing.RULES, *manners.RULES))
 
 
 class Body(Vertical):
@@ -117,8 +118,7 @@ class FindingsScreen(Screen[None]):
         width = max(page.size.width, 20)
         if chosen is None:
             session = self.ringscope.session
-            stuck = doctor.STUCK
-            told = calm(tick.snapshot, dict(tick.meters), stuck, _RULES, width)
+            told = calm(tick.snapshot, dict(tick.meters), STUCK, _RULES, width)
             page.put(
                 [("watching", "text"), (f"  {session.source.identity.name}", "muted")],
                 told,

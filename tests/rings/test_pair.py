@@ -439,3 +439,23 @@ def test_options_that_cannot_be(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError) as error:
         Pair(**options)
     assert reason in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("layout", ["split", "packed"])
+def test_a_flood_goes_over_the_pairs_in_use_alone(layout: Any) -> None:
+    """5.1.6.5.6: what is told of the number of pairs holds for both sides from their next turn on."""
+    with Pair(layout=layout, queue_pairs=2, queue_size=16) as pair:
+        pair.flood()
+        pair.start()
+        wait_until(
+            lambda: min(queue.used for queue in pair.snapshot(()).queues[:4]) > 1000, "traffic on both"
+        )
+        assert pair.command(4, 0, b"\1\0") == 0
+        start = pair.snapshot(()).queue(1).used
+        wait_until(lambda: pair.snapshot(()).queue(1).used > start + 10_000, "more sent")
+        before = [pair.snapshot(()).queue(index).used for index in (2, 3)]
+        start = pair.snapshot(()).queue(0).used
+        wait_until(lambda: pair.snapshot(()).queue(0).used > start + 10_000, "more received")
+        assert [pair.snapshot(()).queue(index).used for index in (2, 3)] == before
+        driver, device = pair.snapshot(()).queue(3).driver, pair.snapshot(()).queue(2).device
+        assert driver is not None and device is not None and not driver.backlog and not device.backlog
