@@ -162,7 +162,8 @@ class Engine:
         passive: bool,
         /,
     ) -> None:
-        """`place`: (avail, avail wrap, used, used wrap); addresses are of the other side's process. EFAULT: an
+        """`place`: (avail, avail wrap, used, used wrap); addresses are of the other side's process. EFAULT:
+        an
         area is not inside one region; EINVAL: not aligned; ERANGE: size or place cannot be."""
     def foreign_stop(self, queue: int, /) -> tuple[int, int, int, int]:
         """Where the device would go on."""

@@ -100,6 +100,11 @@ class Tap:
     def fileno(self) -> int:
         return self._fd
 
+    def allow(self, features: int, side: Side) -> None:
+        """Other features are accepted: what the kernel may leave undone follows. CableError."""
+        self.offload = offloads(features, side)
+        _configure(self)
+
     def close(self) -> None:
         """Let go of the interface; harmless when repeated."""
         fd, self._fd = self._fd, -1

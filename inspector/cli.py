@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from inspector import __version__
-from inspector.commands import capturing, recordings
+from inspector.commands import capturing, peers, recordings
 from inspector.commands.options import contradiction, number, pair_options, seconds, size, trace_options
 from inspector.sanitise import clean
 
@@ -30,7 +30,7 @@ PAIR_COMMANDS = (
     "capture",
     "record",
 )  #: those that open a pair
-COMMANDS = (*PAIR_COMMANDS, "open", "play", "learn", "explain", "dissect", "extcap")
+COMMANDS = (*PAIR_COMMANDS, "device", "open", "play", "learn", "explain", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
 _ABOUT = """\
@@ -58,6 +58,7 @@ examples:
   ringscope run --record a.ring              the screens, and all that happens into a file
   ringscope open a.ring                      the screens on that file, on any machine
   ringscope play a.toml                      a scenario: a pair that is scripted
+  ringscope device --listen /tmp/ring.sock   be the device of a QEMU guest or of DPDK, and look
   ringscope learn                            what a virtqueue is, from the beginning
 
 exit codes:
@@ -185,6 +186,9 @@ def parser() -> argparse.ArgumentParser:
 
     recordings.add_open_options(
         add_plain("open", "look into a recording", recordings.OPEN, recordings.OPEN_EXAMPLES)
+    )
+    peers.add_device_options(
+        add_plain("device", "be the device for QEMU or DPDK", peers.DEVICE, peers.DEVICE_EXAMPLES)
     )
     _add_play(add_plain("play", "run a scenario", _PLAY))
     _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
@@ -327,6 +331,9 @@ def _check(options: argparse.Namespace) -> str | None:
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"
         return None
+    if options.command == "device":
+        screens = not options.json and not has_terminal()
+        return peers.device_contradiction(options) or (f"{NO_TERMINAL} --json" if screens else None)
     if options.command in ("open", "play", "learn"):
         return _check_opened(options)
     problem = contradiction(options)

@@ -6,8 +6,8 @@
         print(device.snapshot().queue(1).device.seen)
 
 A thread of its own serves the socket; rings, memory and eventfds are the engine's. The driver's words are not
-ours to read (`Queue.driver` is None), its rings are. One driver at a time; when it hangs up, the next may come,
-and what its rings looked like at the end stays to be seen.
+ours to read (`Queue.driver` is None), its rings are. One driver at a time; when it hangs up, the next may
+come, and what its rings looked like at the end stays to be seen.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Backend(Network):
         super().__init__(engine, "device", trace, queue_pairs=queue_pairs, mtu=mtu)
         self.path = path
         self.talk = Talk()
+        self.when_negotiated: Callable[[int], None] | None = None  #: called with the features in force
         self._polls = polls
         self._identity = Identity(name, "backend", 1, offered, 0, False)
         self._ended: dict[int, AnyQueue] = {}  # rings that were stopped, as they were last
@@ -122,6 +123,13 @@ class Backend(Network):
     ) -> None:
         self.close()
 
+    def join(self, fd: int) -> None:
+        """What the driver sends goes there, what comes from there goes to the driver: one frame a read or a
+        write, behind a 12-byte net header. The descriptor must not block, and is duplicated."""
+        self.log_frames(True, 1)
+        self._engine.traffic(int(Side.DEVICE), "tap", fd)
+        self._traffic = "joined"
+
     # ---- the socket -------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -170,6 +178,8 @@ class Backend(Network):
         packed = f.has(accepted, f.F_RING_PACKED)
         accepted &= ~f.mask(F_PROTOCOL_FEATURES)
         self._identity = replace(self._identity, accepted=accepted, packed=packed)
+        if self.when_negotiated is not None:
+            self.when_negotiated(accepted)
 
     def before_stop(self, index: int) -> None:
         """A ring is about to be stopped: it is kept as it is."""

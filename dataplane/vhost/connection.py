@@ -1,8 +1,8 @@
 """A vhost-user socket: whole messages with their file descriptors, or one line that says what is wrong.
 
 A stream socket keeps file descriptors with the byte that they were sent with, so a message is read as exactly
-its header and then exactly its body: never a byte of the next one. Nothing that arrives leaks: descriptors of a
-message that is refused are closed.
+its header and then exactly its body: never a byte of the next one. Nothing that arrives leaks: descriptors of
+a message that is refused are closed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """vhost-user: every message as one row, and what a row allows.
 
 Who may send it, what it carries, how many file descriptors come with it, whether it is answered, and which
-protocol feature it needs: whatever is checked about a message is checked from its row. Both channels are here:
-the main one, on which the front-end asks, and the one of SET_BACKEND_REQ_FD, on which the back-end does.
+protocol feature it needs: whatever is checked about a message is checked from its row. Both channels are
+here: the main one, on which the front-end asks, and the one of SET_BACKEND_REQ_FD, on which the back-end
+does.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One message. `fds` are the fewest and the most that come with a request, `reply_fds` with its answer."""
+    """One message. `fds` are the fewest and the most that come with a request, `reply_fds` with its
+    answer."""
 
     id: int
     name: str
@@ -106,7 +108,8 @@ _ROWS = (
     _front(28, "POSTCOPY_ADVISE", p.Empty, "always", reply_fds=_FD, gate="PAGEFAULT", served=False),
     _front(29, "POSTCOPY_LISTEN", p.Empty, gate="PAGEFAULT", served=False),
     _front(30, "POSTCOPY_END", p.Empty, "always", gate="PAGEFAULT", served=False),
-    _front(31, "GET_INFLIGHT_FD", p.Inflight, "always", reply=p.Inflight, reply_fds=_FD, gate="INFLIGHT_SHMFD"),
+    _front(31, "GET_INFLIGHT_FD", p.Inflight, "always", reply=p.Inflight, reply_fds=_FD,
+           gate="INFLIGHT_SHMFD"),
     _front(32, "SET_INFLIGHT_FD", p.Inflight, fds=_FD, gate="INFLIGHT_SHMFD"),
     _front(33, "GPU_SET_SOCKET", p.Empty, fds=_FD, served=False),
     _front(34, "RESET_DEVICE", p.Empty, gate="RESET_DEVICE"),
@@ -116,8 +119,10 @@ _ROWS = (
     _front(38, "REM_MEM_REG", p.SingleRegion, fds=_MAYBE, gate="CONFIGURE_MEM_SLOTS"),
     _front(39, "SET_STATUS", p.U64, gate="STATUS"),
     _front(40, "GET_STATUS", p.Empty, "always", gate="STATUS"),
-    _front(41, "GET_SHARED_OBJECT", p.Raw, "always", reply=p.Raw, reply_fds=_MAYBE, gate="SHARED_OBJECT", served=False),
-    _front(42, "SET_DEVICE_STATE_FD", p.Transfer, "always", fds=_FD, reply_fds=_MAYBE, gate="DEVICE_STATE", served=False),
+    _front(41, "GET_SHARED_OBJECT", p.Raw, "always", reply=p.Raw, reply_fds=_MAYBE,
+           gate="SHARED_OBJECT", served=False),
+    _front(42, "SET_DEVICE_STATE_FD", p.Transfer, "always", fds=_FD, reply_fds=_MAYBE,
+           gate="DEVICE_STATE", served=False),
     _front(43, "CHECK_DEVICE_STATE", p.Empty, "always", gate="DEVICE_STATE", served=False),
     _front(44, "GET_SHMEM_CONFIG", p.Raw, "always", reply=p.Raw, gate="SHMEM", served=False),
     _back(1, "IOTLB_MSG", p.Iotlb),
@@ -206,7 +211,8 @@ def request(name: str, carried: p.Payload | None = None, fds: tuple[int, ...] = 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What one side takes of the other, given what they agreed on. `protocol_features` None: not asked yet."""
+    """What one side takes of the other, given what they agreed on. `protocol_features` None: not asked
+    yet."""
 
     channel: Channel
     protocol_features: int = 0

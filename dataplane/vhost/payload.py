@@ -1,7 +1,7 @@
 """What vhost-user messages carry: one frozen dataclass for each layout, with `pack` and `parse`.
 
-Machine byte order. `parse` raises ValueError with one line for a wrong length or a field out of its range, and
-every byte that `pack` gives is defined: padding is zero.
+Machine byte order. `parse` raises ValueError with one line for a wrong length or a field out of its range,
+and every byte that `pack` gives is defined: padding is zero.
 """
 
 from __future__ import annotations
@@ -158,7 +158,8 @@ class Region(Payload):
         return region
 
     def __str__(self) -> str:
-        return f"guest {self.guest_addr:#x}, {self.size:#x} bytes, user {self.user_addr:#x}, offset {self.mmap_offset:#x}"
+        user = f"user {self.user_addr:#x}, offset {self.mmap_offset:#x}"
+        return f"guest {self.guest_addr:#x}, {self.size:#x} bytes, {user}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,8 @@ class Iotlb(Payload):
 
     def __str__(self) -> str:
         names = {1: "miss", 2: "update", 3: "invalidate", 4: "access refused"}
-        return f"{names.get(self.kind, self.kind)} {self.iova:#x}, {self.size:#x} bytes, user {self.user_addr:#x}"
+        what = names.get(self.kind, f"kind {self.kind}")
+        return f"{what} {self.iova:#x}, {self.size:#x} bytes, user {self.user_addr:#x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ class Ring:
 
 
 def place(base: int, packed: bool) -> tuple[int, int, int, int]:
-    """Where a device goes on: (avail, avail wrap, used, used wrap). Of a split ring used.idx says the latter; of
-    a packed one the upper half of `base`, which some front-ends leave 0."""
+    """Where a device goes on: (avail, avail wrap, used, used wrap). Of a split ring used.idx says the latter;
+    of a packed one the upper half of `base`, which some front-ends leave 0."""
     if not packed:
         return base & 0xFFFF, 0, 0, 0
     avail, avail_wrap = base & 0x7FFF, base >> 15 & 1

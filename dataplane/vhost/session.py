@@ -1,8 +1,8 @@
 """One driver's visit: every message of the front-end, and what our device makes of it.
 
-A message is checked from its row (`message.Policy`) before anything is done, and what is done is done whole or
-not at all. What is refused is answered with a failure where the front-end asked for an answer; where it did
-not, it would go on as if it had been heard, so the connection ends with the reason.
+A message is checked from its row (`message.Policy`) before anything is done, and what is done is done whole
+or not at all. What is refused is answered with a failure where the front-end asked for an answer; where it
+did not, it would go on as if it had been heard, so the connection ends with the reason.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def opened(
     """
     from dataplane.faults_text import parse_fault
 
-    frames = _frames(options.traffic) if options.driver_if is None else None
+    frames = read_frames(options.traffic) if options.driver_if is None else None
     with ExitStack() as stack:
         pair = stack.enter_context(_pair(options, trace))
         try:
@@ -49,7 +49,7 @@ def opened(
             elif frames is None:
                 pair.quiet()
             else:
-                pair.play(_played(frames))
+                pair.play(played(frames))
             if options.rate is not None:
                 pair.control.set_rate(options.rate)
             if program is not None:
@@ -91,7 +91,7 @@ def _pair(options: argparse.Namespace, trace: TraceLevel) -> Pair:
         raise Refused(str(error)) from None
 
 
-def _frames(traffic: str) -> list[PlayFrame] | None:
+def read_frames(traffic: str) -> list[PlayFrame] | None:
     """The frames to play; None where there is nothing to be read."""
     if traffic in ("flood", "none"):
         return None
@@ -113,7 +113,7 @@ def _frames(traffic: str) -> list[PlayFrame] | None:
         raise Refused(f"--traffic {error}") from None
 
 
-def _played(frames: list[PlayFrame]) -> Iterator[dataplane.pair.PlayFrame]:
+def played(frames: list[PlayFrame]) -> Iterator[dataplane.pair.PlayFrame]:
     """Frames of a capture as the pair takes them: neither package knows the other."""
     from dataplane.pair import PlayFrame
 

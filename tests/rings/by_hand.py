@@ -66,7 +66,9 @@ class ByHand:
     def greet(self, protocol: int = 1 << PROTOCOL["REPLY_ACK"] | 1 << PROTOCOL["MQ"]) -> None:
         """Features and memory, before any ring."""
         assert self.ask("GET_FEATURES").value & self.features == self.features
-        self.connection.send(request("SET_PROTOCOL_FEATURES", p.U64(self.ask("GET_PROTOCOL_FEATURES").value & protocol)))
+        self.connection.send(
+            request("SET_PROTOCOL_FEATURES", p.U64(self.ask("GET_PROTOCOL_FEATURES").value & protocol))
+        )
         assert not self.say("SET_OWNER")
         assert not self.say("SET_FEATURES", p.U64(self.features))
         assert not self.share()
@@ -79,8 +81,8 @@ class ByHand:
         """Makes a split ring and starts it."""
         at = index * 0x10000
         ring = HandRing(
-            index, size, at, at + 0x4000, at + 0x8000, 0x100000 + index * 0x40000, os.eventfd(0, os.EFD_NONBLOCK),
-            os.eventfd(0, os.EFD_NONBLOCK),
+            index, size, at, at + 0x4000, at + 0x8000, 0x100000 + index * 0x40000, os.eventfd(0,
+            os.EFD_NONBLOCK), os.eventfd(0, os.EFD_NONBLOCK),
         )  # fmt: skip
         self.rings.append(ring)
         if start:
@@ -110,7 +112,9 @@ class ByHand:
             os.eventfd_write(ring.kick, 1)
         return slot
 
-    def descriptor(self, ring: HandRing, slot: int, addr: int, length: int, flags: int = 0, next: int = 0) -> None:
+    def descriptor(
+        self, ring: HandRing, slot: int, addr: int, length: int, flags: int = 0, next: int = 0
+    ) -> None:
         struct.pack_into("<QIHH", self.memory, ring.desc + 16 * slot, addr, length, flags, next)
 
     def publish(self, ring: HandRing, head: int) -> None:

@@ -1,0 +1,98 @@
+"""The options of the commands that speak vhost-user with other programs: the standard library alone."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from inspector.commands.options import features, number, seconds, size, trace_options
+
+DEVICE = """\
+Be the virtio-net device for somebody else's driver, over vhost-user: a QEMU guest, DPDK's virtio-user,
+cloud-hypervisor. The screens open once the driver has started its rings, and stay when it is gone."""
+
+DEVICE_EXAMPLES = """\
+examples:
+  ringscope device --listen /tmp/ring.sock                  answers ARP and ping, echoes UDP and TCP
+  ringscope device --listen /tmp/ring.sock --traffic flood  sends as fast as it goes, counts what comes
+  ringscope device --listen /tmp/ring.sock --traffic tap:t0 joins the guest to a TAP interface of this host
+  ringscope device --connect /tmp/ring.sock                 where the driver's side listens
+  ringscope device --listen /tmp/ring.sock --json           without screens: a line of JSON a second
+
+While it waits it prints what to start QEMU, DPDK, libvirt and cloud-hypervisor with."""
+
+
+def add_device_options(device: argparse.ArgumentParser) -> None:
+    """The options of `ringscope device`."""
+    where = device.add_mutually_exclusive_group(required=True)
+    where.add_argument("--listen", metavar="SOCK", help="the socket that the driver connects to")
+    where.add_argument("--connect", metavar="SOCK", help="the socket on which the driver listens")
+    ours = device.add_argument_group("the device")
+    ours.add_argument(
+        "--queue-pairs", metavar="N", type=number(1, 16, "count of queue pairs"), default=1, help="at most"
+    )
+    ours.add_argument(
+        "--features",
+        metavar="+A,-B",
+        type=features,
+        default=None,
+        help="changes to the features offered, such as -ring_packed,-event_idx",
+    )
+    ours.add_argument(
+        "--device", choices=("poll", "interrupt"), default=None, help="how it waits (under a flood it polls)"
+    )
+    ours.add_argument("--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of the device")
+    ours.add_argument(
+        "--fault",
+        metavar="NAME[:KEY=VALUE,...]",
+        dest="faults",
+        action="append",
+        default=[],
+        help="what it does wrong, such as lose_call:queue=rx0,after=100; may be given again",
+    )
+    traffic = device.add_argument_group("what is behind it")
+    traffic.add_argument(
+        "--traffic",
+        metavar="answer|sink|flood|tap:IF|FILE",
+        default="answer",
+        help="a host that answers and echoes, nothing, frames as fast as they go, a TAP interface, or a"
+        " pcap or pcapng file that is sent again and again",
+    )
+    traffic.add_argument("--ip", metavar="A", default=None, help="the only address that answers (all do)")
+    traffic.add_argument(
+        "--rate",
+        metavar="PPS",
+        type=number(0.001, math.inf, "rate", whole=False),
+        default=None,
+        help="packets a second, instead of the traffic's own pace",
+    )
+    device.add_argument(
+        "-f", "--filter", metavar="BPF", help="keep only packets that match, as tcpdump would"
+    )
+    device.add_argument(
+        "--budget", metavar="SIZE", type=size, default=256 << 20, help="memory for the packets kept (256M)"
+    )
+    device.add_argument(
+        "--history", metavar="SIZE", type=size, default=64 << 20, help="memory for the past (64M)"
+    )
+    device.add_argument("--json", action="store_true", help="no screens: one line of JSON for every reading")
+    device.add_argument("--every", metavar="S", type=seconds, default=1.0, help="of --json: seconds between")
+    device.add_argument(
+        "--seconds",
+        metavar="S",
+        type=seconds,
+        default=None,
+        help="of --json: how long, once a driver is there",
+    )
+    trace_options(device)
+
+
+def device_contradiction(options: argparse.Namespace) -> str | None:
+    """What contradicts itself among the options of `ringscope device`, in one line."""
+    if options.ip is not None and options.traffic != "answer":
+        return "--ip is the address that answers: it goes with --traffic answer"
+    if options.rate is not None and (options.traffic in ("answer", "sink") or options.traffic[:4] == "tap:"):
+        return "--rate is for what is sent by itself: --traffic flood or a file"
+    if options.seconds is not None and not options.json:
+        return "--seconds goes with --json"
+    return None
