@@ -77,6 +77,15 @@ class Patient:
         lasting = self.watched.asleep[side]
         return lasting.value is asleep and (self.gates.quiet or lasting.still >= self.stuck)
 
+    def sleeps(self, side: Side, gate: Standing) -> bool:
+        """Whether a side that something waits for sleeps: for all that time, or between turns at other queues,
+        while it never came to this one."""
+        half = self.queue.driver if side == Side.DRIVER else self.queue.device
+        if self.for_long(side, asleep=True):
+            return True
+        dozes = half is not None and half.turns == gate.turns[side]
+        return dozes and self.watched.asleep[side].value is True
+
     def finding(
         self,
         code: str,

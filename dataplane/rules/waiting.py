@@ -25,7 +25,7 @@ def unseen(patient: Patient) -> Iterator[Finding]:
     if device.broken or (is_receive(queue) and not _starving(patient, device)):
         return
     waits = f"{several(gate.waits)} available {patient.waited(gate)} and not seen"
-    if patient.for_long(Side.DEVICE, asleep=True):
+    if patient.sleeps(Side.DEVICE, gate):
         yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
     elif patient.for_long(Side.DEVICE, asleep=False):
         yield _awake(patient, gate, device, waits)
@@ -97,7 +97,7 @@ def uncollected(patient: Patient) -> Iterator[Finding]:
     if driver.broken:
         return
     waits = f"{several(gate.waits)} used {patient.waited(gate)} and not collected"
-    if patient.for_long(Side.DRIVER, asleep=True):
+    if patient.sleeps(Side.DRIVER, gate):
         yield from untold.sleeping(patient, untold.CALL, gate, driver, device, waits)
     elif patient.for_long(Side.DRIVER, asleep=False):
         yield _not_reaping(patient, gate, driver, waits)
