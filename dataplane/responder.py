@@ -160,7 +160,7 @@ class Responder:
     # ---- TCP --------------------------------------------------------------------------------------------
 
     def _tcp(self, back: tuple[bytes, bytes, bytes], body: bytes) -> Iterator[bytes]:
-        theirs, ours, seq, ack, offset, flags, window = struct.unpack_from(">HHIIBBH", body)
+        ours, seq, ack, offset, flags, window = struct.unpack_from(">2xHIIBBH", body)
         key = b"".join(back) + body[:4]
         flow = self._flows.get(key)
         if flags & _RST:

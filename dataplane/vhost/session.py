@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SERVED = sum(
     1 << PROTOCOL[name]
-    for name in ("MQ", "REPLY_ACK", "MTU", "CONFIG", "RESET_DEVICE", "CONFIGURE_MEM_SLOTS", "STATUS", "RARP")
+    for name in ("MQ", "REPLY_ACK", "MTU", "RESET_DEVICE", "CONFIGURE_MEM_SLOTS", "STATUS", "RARP")
 )
 MEM_SLOTS = 32  #: regions that may be added one by one
 _OK, _FAILED = 0, 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from inspector.commands.options import features, number, seconds, size, trace_options
+from inspector.commands.options import features, number, seconds, size
 
 DEVICE = """\
 Be the virtio-net device for somebody else's driver, over vhost-user: a QEMU guest, DPDK's virtio-user,
@@ -84,7 +84,12 @@ def add_device_options(device: argparse.ArgumentParser) -> None:
         default=None,
         help="of --json: how long, once a driver is there",
     )
-    trace_options(device)
+    device.add_argument(
+        "--trace",
+        choices=("off", "operations"),
+        default="operations",
+        help="what is written down of the rings",
+    )
 
 
 def device_contradiction(options: argparse.Namespace) -> str | None:

@@ -15,7 +15,6 @@ from dataplane.vhost.backend import Backend
 from inspector.cli import FAILED, INTERRUPTED
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused, played, read_frames
-from inspector.commands.options import trace_level
 from inspector.commands.watching import Signalled, until_signalled, watch
 from inspector.sanitise import clean
 
@@ -62,7 +61,7 @@ def opened(options: argparse.Namespace) -> Iterator[Backend]:
                     features=options.features or (),
                     polls=options.device == "poll",
                     mtu=options.mtu,
-                    trace=trace_level(options),
+                    trace=options.trace,
                 )
             )
             _feed(backend, options, stack)
