@@ -78,8 +78,8 @@ class Patient:
         return lasting.value is asleep and (self.gates.quiet or lasting.still >= self.stuck)
 
     def sleeps(self, side: Side, gate: Standing) -> bool:
-        """Whether a side that something waits for sleeps: for all that time, or between turns at other queues,
-        while it never came to this one."""
+        """Whether a side that something waits for sleeps: for all that time, or between turns at other
+        queues, while it never came to this one."""
         half = self.queue.driver if side == Side.DRIVER else self.queue.device
         if self.for_long(side, asleep=True):
             return True
