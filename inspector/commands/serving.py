@@ -43,7 +43,6 @@ def device(options: argparse.Namespace) -> int:
             keep_bytes=options.budget,
             capture_filter=program,
             history_bytes=options.history,
-            breaks=options.breaks,
         )
 
 
