@@ -47,6 +47,8 @@ BINDINGS: list[BindingType] = [
          group=_SCREENS),
     _key("view.lesson", "5", "view('lesson')", "lessons", "Learn how rings work, on a pair of your own",
          group=_SCREENS),
+    _key("view.peer", "6", "view('peer')", "other end", "Who is at the other end, and what was said",
+         show=False),
     _key("pause", "space", "pause", "pause", "Hold the picture; the pair goes on"),
     _key("freeze", "z", "freeze", "freeze", "Stop the pair where it is, or let it run again"),
     _key("step", "s", "step", "step", "While frozen: one step, as chosen with S"),

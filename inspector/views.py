@@ -28,6 +28,7 @@ VIEWS: dict[str, Callable[[], Screen[Any]]] = {
     "history": _screen("history", "HistoryScreen"),
     "findings": _screen("findings", "FindingsScreen"),
     "lesson": _screen("lesson", "LessonScreen"),
+    "peer": _screen("peer", "PeerScreen"),
 }
 
 

@@ -139,9 +139,11 @@ int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue 
         q->dev.hand = calloc(1, net_hand_bytes());
         if (!q->dev.hand || ring_init(q) || snapshot_make_room(pair, q->size)) error = ENOMEM;
     }
-    if (error)
+    if (error) {
         queue_stop(q);
-    else {
+        if (given->kick >= 0) close(given->kick);
+        if (given->call >= 0) close(given->call);
+    } else {
         struct memory_guard guard;
         memory_watch(&guard);
         if (sigsetjmp(guard.back, 0)) /* the file is shorter than it was a moment ago */

@@ -10,7 +10,7 @@ struct foreign_queue {
     uint32_t size;
     uint64_t desc, driver, device; /* addresses in the other side's process */
     struct ring_place from;
-    int kick, call; /* eventfds, -1 for none; taken over */
+    int kick, call; /* eventfds, -1 for none; taken over, whatever comes of it */
     bool passive;
 };
 

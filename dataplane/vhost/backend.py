@@ -29,10 +29,12 @@ from dataplane.snapshot import AnyQueue, Identity, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost.connection import Connection, Listener, ProtocolError, connect
 from dataplane.vhost.message import F_PROTOCOL_FEATURES
+from dataplane.vhost.peer import Peer
 from dataplane.vhost.session import Session
 from dataplane.vhost.talk import Talk
 
 PAIRS_MAX = 16
+OUR_MISTAKE = "a mistake of ringscope's own ended it"
 #: What the device offers unless told otherwise, besides MQ where it has more than one pair.
 OFFERED = f.mask(
     f.F_VERSION_1, f.F_RING_PACKED, f.F_INDIRECT_DESC, f.F_EVENT_IDX, f.F_IN_ORDER, f.NET_F_MRG_RXBUF,
@@ -156,8 +158,8 @@ class Backend(Network):
             self._why = "the driver hung up"
         except ProtocolError as error:
             self._why = str(error)
-        except RuntimeError as error:  # closed meanwhile
-            self._why = str(error)
+        except Exception as error:  # the next driver must find us here
+            self._why = str(error) if self._closing else f"{OUR_MISTAKE}: {error!r}"
         finally:
             self.talk.note(self._why)
             self._quietly(session.end)
@@ -191,6 +193,16 @@ class Backend(Network):
         with self._news:
             self._news.notify_all()
 
+    @property
+    def peer(self) -> Peer:
+        """Who is connected, and what was agreed on."""
+        session, where = self._session, f"{'listening on' if self._listener else 'connecting to'} {self.path}"
+        if session is None:
+            return Peer(False, where, self._why)
+        rings = tuple(ring.setup for ring in sorted(session.rings.values(), key=lambda ring: ring.index))
+        agreed = session.accepted, session.protocol_features
+        return Peer(True, where, self._why, *agreed, tuple(session.regions), rings)
+
     # ---- reading ----------------------------------------------------------------------------------------
 
     @property
@@ -211,6 +223,7 @@ class Backend(Network):
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         live = super().snapshot(whole)
-        ended = [queue for index, queue in self._ended.items() if index not in self.running]
+        there = {queue.index for queue in live.queues}
+        ended = [queue for index, queue in tuple(self._ended.items()) if index not in there]
         queues = sorted((*live.queues, *ended), key=lambda queue: queue.index)
         return replace(live, queues=tuple(queues), state=live.state if live.queues else "stopped")

@@ -84,7 +84,7 @@ _ROWS = (
     _front(4, "RESET_OWNER", p.Empty),
     _front(5, "SET_MEM_TABLE", p.MemoryTable, fds=(1, p.REGIONS_MAX)),
     _front(6, "SET_LOG_BASE", p.Log, "always", fds=_FD, reply=p.Raw, gate="LOG_SHMFD"),
-    _front(7, "SET_LOG_FD", p.Raw, fds=_MAYBE),
+    _front(7, "SET_LOG_FD", p.Raw, fds=_MAYBE, served=False),
     _front(8, "SET_VRING_NUM", p.VringState),
     _front(9, "SET_VRING_ADDR", p.VringAddr),
     _front(10, "SET_VRING_BASE", p.VringState),

@@ -85,7 +85,7 @@ class VringState(Payload):
         return self.LAYOUT.pack(self.index, self.num)
 
     def __str__(self) -> str:
-        return f"ring {self.index}, {self.num}"
+        return f"ring {self.index}, {self.num if self.num <= 0xFFFF else hex(self.num)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import os
 from dataclasses import dataclass
 
 from dataplane.vhost.payload import VringAddr
+from dataplane.vhost.peer import RingSetup
 
 
 @dataclass
@@ -38,6 +39,16 @@ class Ring:
     def ready(self) -> bool:
         """Everything is known that it takes to start."""
         return bool(self.num) and self.addr is not None and (self.kick >= 0 or self.polled)
+
+    @property
+    def setup(self) -> RingSetup:
+        """What there is to see of it."""
+        state = "started" if self.started else "stopped" if self.num and self.addr else "not set up"
+        at = self.addr or VringAddr(self.index, 0, 0, 0, 0, 0)
+        fds = (self.kick >= 0, self.call >= 0, self.err >= 0)
+        return RingSetup(
+            self.index, self.num, self.base, state, self.enabled, *fds, at.desc, at.avail, at.used
+        )
 
     def close(self) -> None:
         for what in ("kick", "call", "err"):

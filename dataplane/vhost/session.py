@@ -92,6 +92,11 @@ class Session:
             self._connection.send(reply)
             self._talk.add("backend", reply)
 
+    @property
+    def protocol_features(self) -> int:
+        """Those agreed on."""
+        return self._policy.protocol_features
+
     def _agreed(self, name: str) -> bool:
         return bool(self._policy.protocol_features >> PROTOCOL[name] & 1)
 

@@ -1,0 +1,37 @@
+"""Who is at the other end of a vhost-user connection, and what was agreed on: one moment of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dataplane.vhost.payload import Region
+
+
+@dataclass(frozen=True, slots=True)
+class RingSetup:
+    """One ring as it was set up. Addresses are of the front-end's process."""
+
+    index: int
+    size: int  #: 0: not given
+    base: int  #: where it was told to begin
+    state: str  #: "not set up", "stopped", "started"
+    enabled: bool
+    kick: bool  #: whether there is an eventfd for it
+    call: bool
+    err: bool
+    desc: int
+    avail: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """`where` is the socket, and how we come to it; `why` what ended the last connection."""
+
+    connected: bool
+    where: str
+    why: str = ""
+    features: int = 0
+    protocol_features: int = 0
+    regions: tuple[Region, ...] = field(default=())
+    rings: tuple[RingSetup, ...] = field(default=())
