@@ -50,8 +50,8 @@ def device(options: argparse.Namespace) -> int:
 def opened(options: argparse.Namespace) -> Iterator[Backend]:
     """The device that the options ask for, with its traffic, not started yet."""
     with ExitStack() as stack:
+        path = options.listen or options.connect
         try:
-            path = options.listen or options.connect
             backend = stack.enter_context(
                 Backend(
                     path,
@@ -65,7 +65,8 @@ def opened(options: argparse.Namespace) -> Iterator[Backend]:
             )
             _feed(backend, options, stack)
         except OSError as error:
-            raise Refused(f"{error.filename or options.listen}: {error.strerror}") from None
+            said = f"{error.filename or path}: {error.strerror}" if error.strerror else str(error)
+            raise Refused(said) from None
         except ValueError as error:
             raise Refused(str(error)) from None
         yield backend

@@ -1,5 +1,6 @@
-"""Mutated messages in any order, with wrong descriptors, lengths and sizes, thrown at a device with rings
-that run: it refuses with a reason or obeys, serves the next driver as if nothing had been, and keeps nothing."""
+"""Mutated messages in any order, with wrong descriptors, lengths and sizes, thrown at a device whose rings
+run: it refuses with a reason or obeys, serves the next driver as if nothing had been, and keeps nothing.
+"""
 
 from __future__ import annotations
 
