@@ -158,21 +158,22 @@ class Gates:
 
     def _sides(self, watched: Watched, queue: AnyQueue, now: int, ran: int) -> None:
         driver, device = queue.driver, queue.device
-        if driver is None or device is None:
-            return
-        mine = (driver.published, driver.collected, driver.added, driver.avail_idx, driver.last_used)
-        theirs = (device.seen, device.used, device.unflushed, device.holding, device.used_idx)
-        watched.sides[_DRIVER].see((*mine, driver.free), ran)
-        watched.sides[_DEVICE].see((*theirs, device.last_avail), ran)
-        watched.asleep[_DRIVER].see(driver.asleep, ran)
-        watched.asleep[_DEVICE].see(device.asleep, ran)
-        watched.backlog[_DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
-        watched.backlog[_DEVICE].see((device.backlog, device.seen, device.used), ran)
-        watched.dropped[_DRIVER].see(driver.drops, ran)
-        watched.dropped[_DEVICE].see(device.drops, ran)
         if not isinstance(queue, PackedQueue):
             watched.flags |= bool(queue.avail_flags or queue.used_flags)
-        watched.dropping[_DRIVER].see(driver.drops > watched.refused[_DRIVER], ran)
+        if driver is not None:
+            mine = (driver.published, driver.collected, driver.added, driver.avail_idx, driver.last_used)
+            watched.sides[_DRIVER].see((*mine, driver.free), ran)
+            watched.asleep[_DRIVER].see(driver.asleep, ran)
+            watched.backlog[_DRIVER].see((driver.backlog, driver.published, driver.collected), ran)
+            watched.dropped[_DRIVER].see(driver.drops, ran)
+            watched.dropping[_DRIVER].see(driver.drops > watched.refused[_DRIVER], ran)
+        if device is None:
+            return
+        theirs = (device.seen, device.used, device.unflushed, device.holding, device.used_idx)
+        watched.sides[_DEVICE].see((*theirs, device.last_avail), ran)
+        watched.asleep[_DEVICE].see(device.asleep, ran)
+        watched.backlog[_DEVICE].see((device.backlog, device.seen, device.used), ran)
+        watched.dropped[_DEVICE].see(device.drops, ran)
         watched.dropping[_DEVICE].see(device.drops > watched.refused[_DEVICE], ran)
         withheld = device.call.told if device.call.told > device.call.reached else None
         lasted = watched.withheld.value is not None and watched.withheld.seen > 1

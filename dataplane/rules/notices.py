@@ -11,7 +11,7 @@ from typing import Literal
 
 from dataplane import layout
 from dataplane.rules.finding import Evidence
-from dataplane.snapshot import AnyQueue, Notify, PackedQueue
+from dataplane.snapshot import AnyQueue, DeviceState, Notify, PackedQueue
 
 #: "on": whenever something is made available or used; "off": never; "event": at one index.
 Mode = Literal["on", "off", "event"]
@@ -40,18 +40,24 @@ def _behind(at: int, at_wrap: int, past: int, past_wrap: int, size: int) -> int:
 
 
 def kick(queue: AnyQueue, event_idx: bool) -> Wish:
-    """What the device asks for, of the buffers that it has not seen. Both sides' positions are known."""
-    driver, device = queue.driver, queue.device
-    assert driver is not None and device is not None
+    """What the device asks for, of the buffers that it has not seen. Its position is known."""
+    device = queue.device
+    assert device is not None
     if isinstance(queue, PackedQueue):
-        distance = _behind(
-            driver.avail_idx, driver.avail_wrap, device.last_avail, device.avail_wrap, queue.size
-        )
-        at, wrap = driver.avail_idx, driver.avail_wrap
+        at, wrap = _shown(queue, device)
+        distance = _behind(at, wrap, device.last_avail, device.avail_wrap, queue.size)
         return _packed(queue, queue.device_flags, queue.device_off_wrap, at, wrap, distance)
     if event_idx:
         return _split_event("avail_event", queue.avail_event, "avail.idx", queue.avail_idx, device.last_avail)
     return _split_flags("used.flags", queue.used_flags, layout.USED_F_NO_NOTIFY)
+
+
+def _shown(queue: PackedQueue, device: DeviceState) -> tuple[int, int]:
+    """Where the available descriptors end; of a driver that is not ours at the least, as if each were one."""
+    if queue.driver is not None:
+        return queue.driver.avail_idx, queue.driver.avail_wrap
+    at = device.last_avail + max(queue.published - queue.seen, 0)
+    return (at, device.avail_wrap) if at < queue.size else (at - queue.size, device.avail_wrap ^ 1)
 
 
 def call(queue: AnyQueue, event_idx: bool) -> Wish:

@@ -149,6 +149,35 @@ def sleeping(
     )
 
 
+def by_another(patient: Patient, gate: Standing, device: DeviceState, waits: str) -> Finding:
+    """The same where the driver is another process: its decisions are its own, its eventfd counts."""
+    wish, pending = notices.kick(patient.queue, patient.event_idx), device.kicks_pending
+    alike: tuple[str, ...] = ()
+    decides = ""
+    if pending > 0:
+        code = KICK.unserviced
+        why = f"{several(pending, 'kick')} stand in the eventfd, and the device does not read them"
+    elif wish.due:
+        code, alike = KICK.missing, (KICK.discarded,)
+        why = f"the device was not told, though {wish.words}; whether the driver meant to, only it knows"
+        decides = "inject a kick: if they move, it was never sent, or lost on its way here"
+    else:
+        code = KICK.suppressed_event if wish.mode == "event" else KICK.suppressed_flag
+        why = f"the device sleeps and wants no kick: {wish.words}"
+    return patient.finding(
+        code,
+        gate.since,
+        f"{waits}: {why}",
+        *wish.evidence,
+        Evidence("kicks read", device.call.received),
+        *([Evidence("in the eventfd", pending)] if pending >= 0 else []),
+        sections=KICK.sections,
+        vantage="MK",
+        alike=alike,
+        decides=decides,
+    )
+
+
 def _asked(way: Way, driver: DriverState, device: DeviceState, queue: AnyQueue) -> int:
     """The event value that a sleeping side of ours asks for: where it will go on."""
     at, wrap = (device.last_avail, device.avail_wrap) if way is KICK else (driver.last_used, driver.used_wrap)

@@ -19,13 +19,15 @@ from dataplane.snapshot import DeviceState, DriverState
 def unseen(patient: Patient) -> Iterator[Finding]:
     """Available for too long and not seen: was the device told, and does it look?"""
     queue, gate = patient.queue, patient.late(Gate.SEEN)
-    if gate is None or patient.halves is None:
+    driver, device = queue.driver, queue.device
+    if gate is None or device is None:
         return
-    driver, device = patient.halves
     if device.broken or (is_receive(queue) and not _starving(patient, device)):
         return
     waits = f"{several(gate.waits)} available {patient.waited(gate)} and not seen"
-    if patient.sleeps(Side.DEVICE, gate):
+    if patient.sleeps(Side.DEVICE, gate) and driver is None:
+        yield untold.by_another(patient, gate, device, waits)
+    elif patient.sleeps(Side.DEVICE, gate) and driver is not None:
         yield from untold.sleeping(patient, untold.KICK, gate, driver, device, waits)
     elif patient.for_long(Side.DEVICE, asleep=False):
         yield _awake(patient, gate, device, waits)

@@ -30,6 +30,7 @@ from dataplane.source import TraceLevel
 from dataplane.vhost.connection import Connection, Listener, ProtocolError, connect
 from dataplane.vhost.message import F_PROTOCOL_FEATURES
 from dataplane.vhost.peer import Peer
+from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.session import Session
 from dataplane.vhost.talk import Talk
 
@@ -205,6 +206,15 @@ class Backend(Network):
 
     # ---- reading ----------------------------------------------------------------------------------------
 
+    def _with_eventfds(self, queue: AnyQueue) -> AnyQueue:
+        """Kicks and calls that nobody has read yet: the driver keeps no count that we could compare."""
+        session, half = self._session, queue.device
+        ring = session.rings.get(queue.index) if session is not None else None
+        if ring is None or half is None:
+            return queue
+        call = replace(half.call, pending=max(eventfd_count(ring.call), 0))
+        return replace(queue, device=replace(half, call=call, kicks_pending=eventfd_count(ring.kick)))
+
     @property
     def control(self) -> Backend:
         return self
@@ -223,6 +233,7 @@ class Backend(Network):
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         live = super().snapshot(whole)
+        live = replace(live, queues=tuple(map(self._with_eventfds, live.queues)))
         there = {queue.index for queue in live.queues}
         ended = [queue for index, queue in tuple(self._ended.items()) if index not in there]
         queues = sorted((*live.queues, *ended), key=lambda queue: queue.index)

@@ -55,6 +55,15 @@ class Ring:
             self.put(what, -1)
 
 
+def eventfd_count(fd: int) -> int:
+    """What stands in an eventfd, without taking it; -1 where that is not to be known."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
+            return next((int(line.split()[1], 16) for line in lines if line.startswith("eventfd-count")), -1)
+    except OSError:
+        return -1
+
+
 def place(base: int, packed: bool) -> tuple[int, int, int, int]:
     """Where a device goes on: (avail, avail wrap, used, used wrap). Of a split ring used.idx says the latter;
     of a packed one the upper half of `base`, which some front-ends leave 0."""

@@ -88,9 +88,12 @@ def verdict(queue: AnyQueue, buffers_per_s: float, findings: Sequence[Finding] =
     if in_use:
         full.append(f"the device holds {in_use:,}")
         short.append(f"it holds {in_use:,}")
-    if used:
+    if used and queue.driver is not None:
         full.append(f"{used:,} used, for the driver to collect")
         short.append(f"{used:,} to collect")
+    elif used and not full:
+        full.append("all is used; what of that the driver has collected, only it knows")
+        short.append("all is used")
     where = "; ".join(full) or "nothing is outstanding"
     brief = " · ".join(short) or where
     if queue.exact:
@@ -98,7 +101,10 @@ def verdict(queue: AnyQueue, buffers_per_s: float, findings: Sequence[Finding] =
     if buffers_per_s > 0:
         pace = rate(buffers_per_s)
         return Verdict(f"{where} · {pace} go round", f"{brief} · {pace}", "text")
-    if full and not (queue.role == Role.RECEIVE and not in_use + used):
+    waits = in_use + (used if queue.driver is not None else 0)
+    if queue.role != Role.RECEIVE:
+        waits += available
+    if waits:
         return Verdict(f"{where} · nothing moves{_sleepers(queue)}", f"{brief} · nothing moves", "flux")
     return Verdict(f"{where} · at rest{_sleepers(queue)}", f"{brief} · at rest", "muted")
 
@@ -128,7 +134,9 @@ def lines(
 ) -> list[Strip]:
     """Three strips: the stages and gates, their counts, the verdict."""
     counts = (queue.published, queue.seen, queue.used, queue.collected)
-    stages = [_Stage(s[0], f"{n:,}", s[1]) for s, n in zip(STAGES, counts, strict=True)]
+    least = ("", "", "", "≥" if queue.driver is None else "")  # a driver that is not ours tells nobody
+    told = [f"{sign}{n:,}" for sign, n in zip(least, counts, strict=True)]
+    stages = [_Stage(s[0], number, s[1]) for s, number in zip(STAGES, told, strict=True)]
     speed = meter.buffers_per_s if meter else 0.0
     room = width - 2 - sum(s.width for s in stages) - 2 * 3
     each, rest = divmod(max(room, 9), 3)

@@ -7,13 +7,17 @@ import gc
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from dataplane import features as f
+from dataplane.faults_text import parse_fault
 from dataplane.records import Owner, Reason
+from dataplane.rules.doctor import Doctor
+from dataplane.rules.finding import Finding
 from dataplane.vhost import payload as p
 from dataplane.vhost.backend import Backend
 from dataplane.vhost.connection import ProtocolError
@@ -429,6 +433,67 @@ def test_whatever_is_offered_is_served() -> None:
             and (not kind.gate or SERVED >> PROTOCOL[kind.gate] & 1)
         ):
             assert callable(getattr(Session, f"_{kind.name.lower()}", None)), kind.name
+
+
+def until_found(device: Backend, code: str) -> Finding:
+    """Looks as the screens do, until this is found; whatever else is found before is an error."""
+    doctor, end = Doctor(), time.monotonic() + 20
+    while time.monotonic() < end:
+        for finding in doctor.look(device.snapshot(doctor.wants)):
+            assert finding.code == code, finding.verdict
+            return finding
+        time.sleep(1 / 15)
+    raise AssertionError(f"{code} is never found")
+
+
+def test_a_kick_that_never_comes_is_named(device: Backend, driver: ByHand) -> None:
+    tx = driver.ring(1)
+    driver.put(tx, HEADER + FRAME)
+    used(driver, tx, 1)
+    wait_until(lambda: asleep(device), "the device sleeps")
+    driver.put(tx, HEADER + FRAME, kick=False)
+    found = until_found(device, "KICK_MISSING")
+    assert "only it knows" in found.verdict and found.queue == 1
+    assert {one.name: one.value for one in found.evidence}["in the eventfd"] == 0
+    os.eventfd_write(tx.kick, 1)
+    used(driver, tx, 2)
+
+
+def test_a_kick_that_is_not_read_is_named(device: Backend, driver: ByHand) -> None:
+    tx = driver.ring(1)
+    driver.put(tx, HEADER + FRAME)
+    used(driver, tx, 1)
+    wait_until(lambda: asleep(device), "the device sleeps")
+    for fault in parse_fault("deaf_kick:queue=tx0", device.shapes()):
+        device.inject_fault(fault)
+    driver.put(tx, HEADER + FRAME)
+    assert until_found(device, "KICK_UNSERVICED").queue == 1
+
+
+def test_a_healthy_driver_of_another_process_is_not_accused(device: Backend, driver: ByHand) -> None:
+    """Idle, a receive ring full of buffers, what is used and not collected: none of it is wrong."""
+    rx, tx = driver.ring(0), driver.ring(1)
+    for _ in range(16):
+        driver.put(rx, bytes(2000), writable=True)
+    for i in range(10):
+        driver.put(tx, HEADER + FRAME)
+        used(driver, tx, i + 1)
+    doctor, end = Doctor(), time.monotonic() + 2.5
+    while time.monotonic() < end:
+        assert not doctor.look(device.snapshot(doctor.wants))
+        time.sleep(1 / 15)
+
+
+def test_calls_that_the_driver_has_not_read_are_counted(device: Backend, driver: ByHand) -> None:
+    tx = driver.ring(1)
+    for i in range(3):
+        driver.put(tx, HEADER + FRAME)
+        used(driver, tx, i + 1)
+    half = device.snapshot(()).queue(1).device
+    assert half is not None and half.call.pending == 3
+    assert os.eventfd_read(tx.call) == 3
+    half = device.snapshot(()).queue(1).device
+    assert half is not None and (half.call.pending, half.kicks_pending) == (0, 0)
 
 
 def test_what_a_backend_is_not_made_with(tmp_path: Any) -> None:
