@@ -145,6 +145,12 @@ class Engine:
 
     # A side that is another process. OSError where it cannot be; file descriptors are duplicated.
     def foreign_features(self, accepted: int, status: int, /) -> None: ...
+    def foreign_pairs(self, pairs: int, /) -> None:
+        """So many queue pairs are in use."""
+    def foreign_share(self) -> tuple[int, int, int]:
+        """Of memory that is ours: (file descriptor, bytes, address of the first)."""
+    def foreign_eventfds(self, queue: int, /) -> tuple[int, int]:
+        """(kick, call) of a queue of ours; they stay ours."""
     def foreign_map(self, address: int, user: int, size: int, fd: int, offset: int, /) -> None:
         """EINVAL: empty, wrapping, or outside its file; EEXIST: overlaps; ENOSPC: too many."""
     def foreign_unmap(self, address: int, user: int, size: int, /) -> None:

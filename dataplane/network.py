@@ -103,6 +103,15 @@ class Network(Controlled):
         self._traffic = "flood"
         self.set_rate(self._rate)  # shared by the sides that send
 
+    def plug(self, fd: int) -> None:
+        """What the other side sends goes there, what comes from there goes to the other side: one frame a
+        read or a write, behind a 12-byte net header. The descriptor must not block, and is duplicated.
+        Of a source with one side of ours alone."""
+        (side,) = self.OURS
+        self.log_frames(True, 1)
+        self._engine.traffic(int(side), "tap", fd)
+        self._traffic = "joined"
+
     def quiet(self) -> None:
         """No traffic: what is in flight still arrives."""
         for side in self.OURS:

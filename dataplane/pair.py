@@ -27,7 +27,7 @@ from dataplane.records import Path
 from dataplane.snapshot import Identity
 from dataplane.source import TraceLevel
 
-__all__ = ["Layout", "Pair", "PlayFrame", "Waiting"]
+__all__ = ["Layout", "Pair", "PlayFrame", "Waiting", "check_size"]
 
 Layout = Literal["split", "packed"]
 Waiting = Literal["auto", "poll", "interrupt"]
@@ -36,7 +36,8 @@ PAIRS_MAX = 16
 CONTROL_SIZE = 64  #: descriptors of the control queue, whatever the others have
 
 
-def _check_size(size: int, packed: bool) -> None:
+def check_size(size: int, packed: bool) -> None:
+    """ValueError for a size that no queue of this layout can have (2.7, 2.8)."""
     if not 1 <= size <= QUEUE_SIZE_MAX:
         raise ValueError(f"queue size {size} is out of range: 1 to {QUEUE_SIZE_MAX}")
     if not packed and size & (size - 1):
@@ -68,7 +69,7 @@ class Pair(Network):
         if layout not in ("split", "packed"):
             raise ValueError(f"layout {layout!r} is neither split nor packed")
         packed = layout == "packed"
-        _check_size(queue_size, packed)
+        check_size(queue_size, packed)
         if not 1 <= queue_pairs <= PAIRS_MAX:
             raise ValueError(f"{queue_pairs} queue pairs are out of range: 1 to {PAIRS_MAX}")
         if not 0 <= start_index <= 0xFFFF or start_wrap not in (0, 1):

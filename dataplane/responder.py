@@ -1,7 +1,7 @@
 """A host behind our device: it answers ARP and ping, and echoes what UDP and TCP send to any of its ports.
 
     with Responder() as host:
-        device.join(host.fileno())
+        device.plug(host.fileno())
 
 Whoever connects to TCP port 9 (discard) is only listened to. IPv4, no fragments. Frames go through a pair of
 sockets with the 12-byte net header before each, as they would through a Linux TAP.

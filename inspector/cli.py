@@ -30,7 +30,7 @@ PAIR_COMMANDS = (
     "capture",
     "record",
 )  #: those that open a pair
-COMMANDS = (*PAIR_COMMANDS, "device", "open", "play", "learn", "explain", "dissect", "extcap")
+COMMANDS = (*PAIR_COMMANDS, "device", "driver", "open", "play", "learn", "explain", "dissect", "extcap")
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
 _ABOUT = """\
@@ -190,6 +190,9 @@ def parser() -> argparse.ArgumentParser:
     peers.add_device_options(
         add_plain("device", "be the device for QEMU or DPDK", peers.DEVICE, peers.DEVICE_EXAMPLES)
     )
+    peers.add_driver_options(
+        add_plain("driver", "be the driver for DPDK's vhost", peers.DRIVER, peers.DRIVER_EXAMPLES)
+    )
     _add_play(add_plain("play", "run a scenario", _PLAY))
     _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
     explained = add_plain("explain", "what a code means, and what to do", _EXPLAIN)
@@ -331,9 +334,10 @@ def _check(options: argparse.Namespace) -> str | None:
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"
         return None
-    if options.command == "device":
+    if options.command in ("device", "driver"):
         screens = not options.json and not has_terminal()
-        return peers.device_contradiction(options) or (f"{NO_TERMINAL} --json" if screens else None)
+        told = peers.device_contradiction if options.command == "device" else peers.driver_contradiction
+        return told(options) or (f"{NO_TERMINAL} --json" if screens else None)
     if options.command in ("open", "play", "learn"):
         return _check_opened(options)
     problem = contradiction(options)

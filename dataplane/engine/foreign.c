@@ -43,6 +43,12 @@ int foreign_map(struct pair *pair, uint64_t address, uint64_t user, uint64_t siz
     return error;
 }
 
+void foreign_pairs(struct pair *pair, uint32_t pairs) {
+    bool was_running = begin(pair);
+    flag_set(&pair->pairs, pairs);
+    end(pair, was_running);
+}
+
 static bool inside(const struct region *r, const void *p) {
     return (const uint8_t *)p >= r->host && (const uint8_t *)p < r->host + r->size;
 }

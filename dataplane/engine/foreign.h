@@ -28,6 +28,8 @@ void foreign_stop(struct pair *pair, uint32_t index, struct ring_place *at);
 void foreign_passive(struct pair *pair, uint32_t index, bool passive);
 /* Exchanges one eventfd of a started queue; it is taken over. */
 void foreign_notify(struct pair *pair, uint32_t index, bool call, int fd);
+/* How many queue pairs both sides use (5.1.6.5.6): there is no control queue that would say it. */
+void foreign_pairs(struct pair *pair, uint32_t pairs);
 /* Called by a side that was thrown out of memory that is there no more. */
 void foreign_gone(struct side *side);
 

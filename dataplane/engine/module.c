@@ -434,7 +434,8 @@ static PyMethodDef methods[] = {
     METHOD(foreign_features, METH_VARARGS), METHOD(foreign_map, METH_VARARGS),
     METHOD(foreign_unmap, METH_VARARGS), METHOD(foreign_start, METH_VARARGS),
     METHOD(foreign_stop, METH_VARARGS), METHOD(foreign_passive, METH_VARARGS),
-    METHOD(foreign_notify, METH_VARARGS),
+    METHOD(foreign_notify, METH_VARARGS), METHOD(foreign_pairs, METH_VARARGS),
+    METHOD(foreign_share, METH_NOARGS), METHOD(foreign_eventfds, METH_VARARGS),
     {NULL, NULL, 0, NULL},
 };
 /* clang-format on */

@@ -50,6 +50,9 @@ PyObject *engine_poke(Engine *self, PyObject *args);
 
 /* module_foreign.c */
 PyObject *engine_foreign_features(Engine *self, PyObject *args);
+PyObject *engine_foreign_pairs(Engine *self, PyObject *args);
+PyObject *engine_foreign_share(Engine *self, PyObject *unused);
+PyObject *engine_foreign_eventfds(Engine *self, PyObject *args);
 PyObject *engine_foreign_map(Engine *self, PyObject *args);
 PyObject *engine_foreign_unmap(Engine *self, PyObject *args);
 PyObject *engine_foreign_start(Engine *self, PyObject *args);

@@ -24,6 +24,35 @@ PyObject *engine_foreign_features(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+PyObject *engine_foreign_pairs(Engine *self, PyObject *args) {
+    unsigned pairs;
+    if (!PyArg_ParseTuple(args, "I", &pairs)) return NULL;
+    PAIR_OR_RETURN;
+    if (pairs < 1 || pairs > pair->pairs_max) return none_or_error(ERANGE);
+    Py_BEGIN_ALLOW_THREADS;
+    foreign_pairs(pair, pairs);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+/* What another process needs of memory that is ours: (file descriptor, size, address of its first byte). */
+PyObject *engine_foreign_share(Engine *self, PyObject *unused) {
+    (void)unused;
+    PAIR_OR_RETURN;
+    const struct region *r = &pair->memory.region[0];
+    if (!pair->memory.regions) return none_or_error(ENOENT);
+    return Py_BuildValue("(iKK)", r->fd, (unsigned long long)r->size, (unsigned long long)r->address);
+}
+
+/* The eventfds of a queue: (kick, call); they stay ours. */
+PyObject *engine_foreign_eventfds(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    return q ? Py_BuildValue("(ii)", q->drv.kick.fd, q->dev.call.fd) : NULL;
+}
+
 PyObject *engine_foreign_map(Engine *self, PyObject *args) {
     unsigned long long address, user, size, offset;
     int fd, error;

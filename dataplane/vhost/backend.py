@@ -126,13 +126,6 @@ class Backend(Network):
     ) -> None:
         self.close()
 
-    def join(self, fd: int) -> None:
-        """What the driver sends goes there, what comes from there goes to the driver: one frame a read or a
-        write, behind a 12-byte net header. The descriptor must not block, and is duplicated."""
-        self.log_frames(True, 1)
-        self._engine.traffic(int(Side.DEVICE), "tap", fd)
-        self._traffic = "joined"
-
     # ---- the socket -------------------------------------------------------------------------------------
 
     def _serve(self) -> None:

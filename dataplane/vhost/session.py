@@ -301,6 +301,8 @@ class Session:
         ring.enabled = bool(carried.num)
         if ring.started:
             self._engine.foreign_passive(ring.index, not ring.enabled)
+        used = [one.index // 2 + 1 for one in self.rings.values() if one.enabled]
+        self._engine.foreign_pairs(max(used, default=1))
         self._backend.changed()
 
     def _get_vring_base(self, carried: p.VringState, _: Message) -> p.Payload:

@@ -11,6 +11,19 @@ DEVICE = """\
 Be the virtio-net device for somebody else's driver, over vhost-user: a QEMU guest, DPDK's virtio-user,
 cloud-hypervisor. The screens open once the driver has started its rings, and stay when it is gone."""
 
+DRIVER = """\
+Be the virtio-net driver for somebody else's device, over vhost-user: DPDK's vhost, OVS-DPDK. The screens open
+once the device has taken the rings, and stay when it is gone."""
+
+DRIVER_EXAMPLES = """\
+examples:
+  ringscope driver --connect /tmp/ring.sock                  lifelike traffic into DPDK's vhost
+  ringscope driver --connect /tmp/ring.sock --layout packed --traffic flood
+  ringscope driver --connect /tmp/ring.sock --traffic tap:t0 joins a TAP interface of this host to it
+  ringscope driver --listen /tmp/ring.sock --json            where the device connects to us
+
+A device to try it on: dpdk-testpmd --no-pci --vdev net_vhost0,iface=/tmp/ring.sock -- -i"""
+
 DEVICE_EXAMPLES = """\
 examples:
   ringscope device --listen /tmp/ring.sock                  answers ARP and ping, echoes UDP and TCP
@@ -66,30 +79,108 @@ def add_device_options(device: argparse.ArgumentParser) -> None:
         default=None,
         help="packets a second, instead of the traffic's own pace",
     )
-    device.add_argument(
+    _viewing(device)
+
+
+def _viewing(parser: argparse.ArgumentParser) -> None:
+    """What both have in common: how it is looked at."""
+    parser.add_argument(
         "-f", "--filter", metavar="BPF", help="keep only packets that match, as tcpdump would"
     )
-    device.add_argument(
+    parser.add_argument(
         "--budget", metavar="SIZE", type=size, default=256 << 20, help="memory for the packets kept (256M)"
     )
-    device.add_argument(
+    parser.add_argument(
         "--history", metavar="SIZE", type=size, default=64 << 20, help="memory for the past (64M)"
     )
-    device.add_argument("--json", action="store_true", help="no screens: one line of JSON for every reading")
-    device.add_argument("--every", metavar="S", type=seconds, default=1.0, help="of --json: seconds between")
-    device.add_argument(
+    parser.add_argument("--json", action="store_true", help="no screens: one line of JSON for every reading")
+    parser.add_argument("--every", metavar="S", type=seconds, default=1.0, help="of --json: seconds between")
+    parser.add_argument(
         "--seconds",
         metavar="S",
         type=seconds,
         default=None,
         help="of --json: how long, once a driver is there",
     )
-    device.add_argument(
+    parser.add_argument(
         "--trace",
         choices=("off", "operations"),
         default="operations",
         help="what is written down of the rings",
     )
+
+
+def add_driver_options(driver: argparse.ArgumentParser) -> None:
+    """The options of `ringscope driver`."""
+    where = driver.add_mutually_exclusive_group(required=True)
+    where.add_argument("--connect", metavar="SOCK", help="the socket on which the device listens")
+    where.add_argument("--listen", metavar="SOCK", help="the socket that the device connects to")
+    ours = driver.add_argument_group("the driver")
+    ours.add_argument("--layout", choices=("split", "packed"), default="split", help="of the rings")
+    ours.add_argument(
+        "--queue-size",
+        metavar="N",
+        type=number(1, 32768, "queue size"),
+        default=256,
+        help="descriptors per queue: a power of two (split), any number (packed), up to 32768",
+    )
+    ours.add_argument(
+        "--queue-pairs", metavar="N", type=number(1, 16, "count of queue pairs"), default=1, help="to use"
+    )
+    ours.add_argument(
+        "--features",
+        metavar="+A,-B",
+        type=features,
+        default=None,
+        help="changes to the features taken where they are offered, such as +in_order,-mrg_rxbuf",
+    )
+    ours.add_argument(
+        "--driver", choices=("auto", "poll", "interrupt"), default="auto", help="how the driver waits"
+    )
+    ours.add_argument(
+        "--path",
+        choices=("auto", "fixed", "indirect", "chain", "direct"),
+        default="auto",
+        help="how the driver turns a packet into descriptors",
+    )
+    ours.add_argument(
+        "--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of its buffers"
+    )
+    ours.add_argument(
+        "--fault",
+        metavar="NAME[:KEY=VALUE,...]",
+        dest="faults",
+        action="append",
+        default=[],
+        help="what it does wrong, such as lose_kick:queue=tx0,after=100; may be given again",
+    )
+    traffic = driver.add_argument_group("what it sends")
+    traffic.add_argument(
+        "--traffic",
+        metavar="mix|flood|none|tap:IF|FILE",
+        default="mix",
+        help="lifelike, as fast as it goes, nothing, a TAP interface, or a pcap or pcapng file",
+    )
+    traffic.add_argument(
+        "--rate",
+        metavar="PPS",
+        type=number(0.001, math.inf, "rate", whole=False),
+        default=None,
+        help="packets a second, instead of the traffic's own pace",
+    )
+    _viewing(driver)
+
+
+def driver_contradiction(options: argparse.Namespace) -> str | None:
+    """What contradicts itself among the options of `ringscope driver`, in one line."""
+    size = options.queue_size
+    if options.layout == "split" and size & (size - 1):
+        return (
+            f"--queue-size: a split queue has a power of two of descriptors, not {size}: or --layout packed"
+        )
+    if options.rate is not None and (options.traffic == "none" or options.traffic.startswith("tap:")):
+        return "--rate is for what is sent by itself: --traffic mix, flood or a file"
+    return "--seconds goes with --json" if options.seconds is not None and not options.json else None
 
 
 def device_contradiction(options: argparse.Namespace) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 #: The commands without a pair from the command line: where each is.
 _PLAIN = {
     "device": ("inspector.commands.serving", "device"),
+    "driver": ("inspector.commands.driving_device", "driver"),
     "dissect": ("inspector.commands.dissecting", "dissect"),
     "explain": ("inspector.commands.explaining", "explain"),
     "extcap": ("inspector.wireshark.installing", "install"),

@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from dataplane.cable import Tap, open_tap
 from dataplane.faults_text import parse_fault
+from dataplane.network import Network
 from dataplane.records import Side
 from dataplane.vhost.backend import Backend
 from inspector.cli import FAILED, INTERRUPTED
@@ -79,9 +81,10 @@ def _feed(backend: Backend, options: argparse.Namespace, stack: ExitStack) -> No
 
         host = stack.enter_context(Responder(options.ip))
         stack.callback(backend.close)  # the engine lets go of the socket first
-        backend.join(host.fileno())
+        backend.plug(host.fileno())
     elif options.traffic.startswith("tap:"):
-        _join(backend, options.traffic.removeprefix("tap:"), options.mtu, stack)
+        tap = joined(backend, options.traffic.removeprefix("tap:"), options.mtu, Side.DEVICE, stack)
+        backend.when_negotiated = lambda accepted: tap.allow(accepted, Side.DEVICE)
     elif options.traffic == "flood":
         backend.flood()
     elif options.traffic != "sink":
@@ -93,14 +96,12 @@ def _feed(backend: Backend, options: argparse.Namespace, stack: ExitStack) -> No
             backend.inject_fault(fault)
 
 
-def _join(backend: Backend, name: str, mtu: int, stack: ExitStack) -> None:
-    """A TAP interface of this host; what its kernel may leave undone follows from what the driver takes."""
-    from dataplane.cable import open_tap
-
-    tap = stack.enter_context(open_tap(name, features=0, side=Side.DEVICE, mtu=mtu))
-    stack.callback(backend.close)
-    backend.when_negotiated = lambda accepted: tap.allow(accepted, Side.DEVICE)
-    backend.join(tap.fd)
+def joined(source: Network, name: str, mtu: int, side: Side, stack: ExitStack) -> Tap:
+    """One side of ours on a TAP interface of this host; which is closed after the side let go of it."""
+    tap = stack.enter_context(open_tap(name, features=source.identity.accepted, side=side, mtu=mtu))
+    stack.callback(source.close)
+    source.plug(tap.fd)
+    return tap
 
 
 def _driver_came(backend: Backend, options: argparse.Namespace, stop: Signalled) -> bool:

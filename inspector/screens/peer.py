@@ -17,6 +17,7 @@ from dataplane.decode import queue_name
 from dataplane.features import feature_names, mask
 from dataplane.records import Role
 from dataplane.vhost.backend import Backend
+from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, protocol_names
 from dataplane.vhost.peer import Peer
 from dataplane.vhost.talk import Said
@@ -107,7 +108,7 @@ class PeerScreen(Screen[None]):
         self._shown = tick
         source, about = self.ringscope.session.source, self.query_one("#about", Words)
         tables = {name: self.query_one(f"#{name}", Grid) for name in ("rings", "memory", "talk")}
-        if not isinstance(source, Backend):
+        if not isinstance(source, Backend | Frontend):
             about.put(_NOBODY)
             for table in tables.values():
                 table.display = False
@@ -138,7 +139,7 @@ def _agreed(peer: Peer) -> str:
         return clean(f"nobody is connected{': ' + peer.why if peer.why else ''}; {peer.where}")
     features = ", ".join(feature_names(peer.features & ~mask(F_PROTOCOL_FEATURES), 1)) or "none yet"
     protocol = ", ".join(protocol_names(peer.protocol_features)) or "none"
-    return clean(f"a driver is connected, {peer.where} · features {features} · of the protocol {protocol}")
+    return clean(f"somebody is connected, {peer.where} · features {features} · of the protocol {protocol}")
 
 
 def _rings(peer: Peer) -> list[GridRow]:

@@ -115,7 +115,7 @@ def test_frames_come_into_receive_buffers(device: Backend, driver: ByHand) -> No
     rx = driver.ring(0)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setblocking(False)
-    device.join(theirs.fileno())
+    device.plug(theirs.fileno())
     for _ in range(8):
         driver.put(rx, bytes(2000), writable=True)
     for i in range(8):
@@ -132,7 +132,7 @@ def test_a_ring_stops_where_its_buffers_were_used(device: Backend, driver: ByHan
     rx = driver.ring(0)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     theirs.setblocking(False)
-    device.join(theirs.fileno())
+    device.plug(theirs.fileno())
     for _ in range(10):
         driver.put(rx, bytes(2000), writable=True)
     ours.send(HEADER + FRAME)
