@@ -99,7 +99,7 @@ class DeviceState:
     avail_read: int = 0  #: split: avail.idx as it last read it
     backlog: int = 0  #: 1: a frame for this queue is due and waits for buffers
     last_drop: Reason = Reason.NONE
-    kicks_pending: int = -1  #: of a driver that is another process: what stands in its eventfd; -1: not read
+    kicks_pending: int | None = None  #: what stands in the eventfd of a driver that is another process
 
 
 @dataclass(frozen=True)

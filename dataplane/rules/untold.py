@@ -154,7 +154,7 @@ def by_another(patient: Patient, gate: Standing, device: DeviceState, waits: str
     wish, pending = notices.kick(patient.queue, patient.event_idx), device.kicks_pending
     alike: tuple[str, ...] = ()
     decides = ""
-    if pending > 0:
+    if pending:
         code = KICK.unserviced
         why = f"{several(pending, 'kick')} stand in the eventfd, and the device does not read them"
     elif wish.due:
@@ -170,7 +170,7 @@ def by_another(patient: Patient, gate: Standing, device: DeviceState, waits: str
         f"{waits}: {why}",
         *wish.evidence,
         Evidence("kicks read", device.call.received),
-        *([Evidence("in the eventfd", pending)] if pending >= 0 else []),
+        *([Evidence("in the eventfd", pending)] if pending is not None else []),
         sections=KICK.sections,
         vantage="MK",
         alike=alike,

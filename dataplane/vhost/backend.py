@@ -205,7 +205,7 @@ class Backend(Network):
         ring = session.rings.get(queue.index) if session is not None else None
         if ring is None or half is None:
             return queue
-        call = replace(half.call, pending=max(eventfd_count(ring.call), 0))
+        call = replace(half.call, pending=eventfd_count(ring.call) or 0)
         return replace(queue, device=replace(half, call=call, kicks_pending=eventfd_count(ring.kick)))
 
     @property

@@ -17,10 +17,21 @@ import stat
 import time
 from pathlib import Path
 
-from dataplane.vhost.message import BODY_MAX, FDS_MAX, HEADER, NEED_REPLY, REPLY, VERSION, Channel, Message
+from dataplane.vhost.message import (
+    BODY_MAX,
+    FDS_MAX,
+    HEADER,
+    NEED_REPLY,
+    REPLY,
+    VERSION,
+    Channel,
+    Message,
+    Refused,
+)
 
 _CONTROL = socket.CMSG_SPACE(253 * array.array("i").itemsize)  # what one sendmsg can carry
 _PATH_MAX = 107
+_ACCEPTS = 0x10000  #: __SO_ACCEPTCON of /proc/net/unix
 SECONDS = 5.0  #: how long the rest of a message, or a reply, may take
 
 
@@ -72,7 +83,7 @@ class Connection:
     def _exactly(self, count: int, end: float | None, fds: list[int], *, begun: bool) -> bytes:
         data = bytearray()
         while len(data) < count:
-            self._wait(select.POLLIN, end, "the rest of a message" if begun or data else "a message")
+            self._wait(select.POLLIN, end, "the rest of a message" if begun else "a message")
             try:
                 part, ancillary, flags, _ = self.sock.recvmsg(
                     count - len(data), _CONTROL, socket.MSG_CMSG_CLOEXEC | socket.MSG_DONTWAIT
@@ -89,14 +100,14 @@ class Connection:
             if flags & socket.MSG_CTRUNC:
                 raise ProtocolError("file descriptors were lost on the way: more came than fit")
             if not part:
-                if begun or data:
+                if begun:
                     raise ProtocolError(
                         f"the other end hung up within a message, {count - len(data)} bytes short"
                     )
                 return b""
             data += part
-            if end is None or not begun:
-                end = time.monotonic() + SECONDS
+            if not begun:
+                begun, end = True, time.monotonic() + SECONDS
         return bytes(data)
 
     def _wait(self, events: int, end: float | None, what: str) -> None:
@@ -132,9 +143,10 @@ class Connection:
             raise ProtocolError(f"{message.name} was not answered in {timeout:g} s") from None
         if reply is None:
             raise ProtocolError(f"the other end hung up instead of answering {message.name}")
-        if not reply.is_reply or reply.request != message.request:
-            reply.close()
-            raise ProtocolError(f"{message.name} was answered by {reply.name}, which is no reply to it")
+        try:
+            reply.replies_to(message)
+        except Refused as error:
+            raise ProtocolError(str(error)) from None
         return reply
 
     def hang_up(self) -> None:
@@ -206,9 +218,18 @@ def _clear(path: str) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "there is a file, and it is no socket", path)
-    try:
-        connect(path).close()
-    except ConnectionRefusedError:
-        os.unlink(path)
-        return
-    raise OSError(errno.EADDRINUSE, "somebody listens there already", path)
+    if _listened_on(path):
+        raise OSError(errno.EADDRINUSE, "somebody listens there already", path)
+    os.unlink(path)
+
+
+def _listened_on(path: str) -> bool:
+    """Whether some process has this socket open to listen, by what the kernel lists: asking the process
+    itself would be a connection, which a peer that takes one at a time would miss."""
+    names = (path, os.path.abspath(path))
+    with open("/proc/net/unix", encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            words = line.rstrip("\n").split(None, 7)
+            if len(words) == 8 and words[7] in names and int(words[3], 16) & _ACCEPTS:
+                return True
+    return False

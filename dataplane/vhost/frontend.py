@@ -28,7 +28,7 @@ from dataplane.snapshot import AnyQueue, Identity, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost import payload as p
 from dataplane.vhost.connection import SECONDS, Connection, Listener, ProtocolError, connect
-from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Refused, request
+from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, request
 from dataplane.vhost.peer import Peer, RingSetup
 from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.talk import Talk
@@ -106,12 +106,7 @@ class Frontend(Network):
         self.talk.add("frontend", message)
         reply = self._connection.request(message)
         self.talk.add("backend", reply)
-        try:
-            return reply.payload()
-        except Refused as error:
-            raise ProtocolError(f"the answer is not what was asked for: {error}") from None
-        finally:
-            reply.close()
+        return reply.payload()
 
     def _say(self, name: str, carried: p.Payload | None = None, fds: tuple[int, ...] = ()) -> None:
         acknowledged = bool(self._protocol >> PROTOCOL["REPLY_ACK"] & 1)
@@ -251,7 +246,7 @@ class Frontend(Network):
         if half is None:
             return queue
         kick, _ = self._engine.foreign_eventfds(queue.index)
-        pending = max(eventfd_count(kick), 0)
+        pending = eventfd_count(kick) or 0
         return replace(queue, driver=replace(half, kick=replace(half.kick, pending=pending)))
 
 

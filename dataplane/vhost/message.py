@@ -72,8 +72,8 @@ def _front(number: int, name: str, payload: type[p.Payload], answer: Answer = "a
     return Kind(number, name, "frontend", payload, answer, **more)  # type: ignore[arg-type]
 
 
-def _back(number: int, name: str, payload: type[p.Payload], **more: object) -> Kind:
-    return Kind(number, name, "backend", payload, "ack", **more)  # type: ignore[arg-type]
+def _back(number: int, name: str, payload: type[p.Payload], answer: Answer = "ack", **more: object) -> Kind:
+    return Kind(number, name, "backend", payload, answer, **more)  # type: ignore[arg-type]
 
 
 _FD, _MAYBE = (1, 1), (0, 1)
@@ -105,7 +105,8 @@ _ROWS = (
     _front(25, "SET_CONFIG", p.Config, gate="CONFIG"),
     _front(26, "CREATE_CRYPTO_SESSION", p.Raw, "always", reply=p.Raw, gate="CRYPTO_SESSION", served=False),
     _front(27, "CLOSE_CRYPTO_SESSION", p.U64, gate="CRYPTO_SESSION", served=False),
-    _front(28, "POSTCOPY_ADVISE", p.Empty, "always", reply_fds=_FD, gate="PAGEFAULT", served=False),
+    _front(28, "POSTCOPY_ADVISE", p.Empty, "always", reply=p.Empty, reply_fds=_FD,
+           gate="PAGEFAULT", served=False),
     _front(29, "POSTCOPY_LISTEN", p.Empty, gate="PAGEFAULT", served=False),
     _front(30, "POSTCOPY_END", p.Empty, "always", gate="PAGEFAULT", served=False),
     _front(31, "GET_INFLIGHT_FD", p.Inflight, "always", reply=p.Inflight, reply_fds=_FD,
@@ -132,7 +133,8 @@ _ROWS = (
     _back(5, "VRING_ERR", p.VringState, gate="INBAND_NOTIFICATIONS"),
     _back(6, "SHARED_OBJECT_ADD", p.Raw, gate="SHARED_OBJECT"),
     _back(7, "SHARED_OBJECT_REMOVE", p.Raw, gate="SHARED_OBJECT"),
-    _back(8, "SHARED_OBJECT_LOOKUP", p.Raw, fds=_MAYBE, gate="SHARED_OBJECT"),
+    _back(8, "SHARED_OBJECT_LOOKUP", p.Raw, answer="always", reply=p.Raw, reply_fds=_MAYBE,
+          gate="SHARED_OBJECT"),
     _back(9, "SHMEM_MAP", p.Raw, fds=_FD, gate="SHMEM"),
     _back(10, "SHMEM_UNMAP", p.Raw, gate="SHMEM"),
 )  # fmt: skip
@@ -151,10 +153,10 @@ class Message:
     body: bytes = b""
     fds: tuple[int, ...] = ()
     channel: Channel = "frontend"
-    _left: list[int] = field(default_factory=list, compare=False, repr=False)
+    _left: list[int] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._left.extend(self.fds)
+        object.__setattr__(self, "_left", list(self.fds))
 
     @property
     def kind(self) -> Kind | None:
@@ -184,6 +186,20 @@ class Message:
             return layout.parse(self.body)
         except ValueError as error:
             raise Refused(f"{self.name}: {error}") from None
+
+    def replies_to(self, asked: Message) -> p.Payload:
+        """What it answers a request with; Refused, and closed, where it is no answer to that."""
+        try:
+            kind = asked.kind
+            if not self.is_reply or self.needs_reply or self.request != asked.request or kind is None:
+                raise Refused(f"{asked.name} was answered by {self.name}, which is no reply to it")
+            fewest, most = kind.reply_fds if kind.answer == "always" else (0, 0)
+            if not fewest <= len(self.fds) <= most:
+                raise Refused(f"the reply to {asked.name} comes with {len(self.fds)} file descriptors")
+            return self.payload()
+        except Refused:
+            self.close()
+            raise
 
     def pack(self) -> bytes:
         return HEADER.pack(self.request, self.flags, len(self.body)) + self.body

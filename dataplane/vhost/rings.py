@@ -55,13 +55,15 @@ class Ring:
             self.put(what, -1)
 
 
-def eventfd_count(fd: int) -> int:
-    """What stands in an eventfd, without taking it; -1 where that is not to be known."""
+def eventfd_count(fd: int) -> int | None:
+    """What stands in an eventfd, without taking it; None where that is not to be known."""
     try:
         with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as lines:
-            return next((int(line.split()[1], 16) for line in lines if line.startswith("eventfd-count")), -1)
+            return next(
+                (int(line.split()[1], 16) for line in lines if line.startswith("eventfd-count")), None
+            )
     except OSError:
-        return -1
+        return None
 
 
 def place(base: int, packed: bool) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
 from dataplane.vhost import payload as p
 from dataplane.vhost.connection import Connection, ProtocolError
-from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Message, Policy, Refused
+from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Message, Policy, Refused, protocol_names
 from dataplane.vhost.rings import Ring, base_of, place
 from dataplane.vhost.talk import Talk
 
@@ -82,7 +82,9 @@ class Session:
         except Refused as error:
             refused = str(error)
             self._talk.note(refused, refused=True)
+        kind = message.kind  # what has an answer of its own has no other: a failure would be read as a value
         acknowledge = message.needs_reply and self._agreed("REPLY_ACK")
+        acknowledge &= kind is None or kind.answer != "always"
         if answer is None and acknowledge:
             answer = p.U64(_FAILED if refused else _OK)
         elif refused:
@@ -144,7 +146,7 @@ class Session:
     def _set_protocol_features(self, carried: p.U64, _: Message) -> None:
         extra = carried.value & ~SERVED
         if extra:
-            raise Refused(f"SET_PROTOCOL_FEATURES: {extra:#x} was not offered")
+            raise Refused(f"SET_PROTOCOL_FEATURES: {', '.join(protocol_names(extra))} was not offered")
         self._policy = self._policy.agreed(carried.value)
 
     def _get_queue_num(self, _: p.Empty, __: Message) -> p.Payload:

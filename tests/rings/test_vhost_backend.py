@@ -316,6 +316,13 @@ def test_what_is_refused_without_being_asked_ends_the_connection(device: Backend
     wait_until(lambda: "SPEED_DUPLEX" in device.snapshot(()).notes[0], "the reason is told")
 
 
+def test_a_question_that_is_refused_is_not_answered_with_a_value(device: Backend, driver: ByHand) -> None:
+    """A failure code would be read as what was asked for."""
+    driver.connection.send(request("GET_VRING_BASE", p.VringState(99, 0), need_reply=True))
+    assert driver.connection.recv(2) is None
+    wait_until(lambda: "no ring 99" in device.peer.why, "the reason is told")
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

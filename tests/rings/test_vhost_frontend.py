@@ -245,7 +245,7 @@ def honest(message: Message) -> Message | bytes:
     [
         ("GET_FEATURES", None, "hung up|gone|broke"),
         ("GET_FEATURES", Message(3, 5, bytes(8)), "answered by SET_OWNER"),
-        ("GET_FEATURES", Message(1, 5, bytes(4)), "not what was asked for"),
+        ("GET_FEATURES", Message(1, 5, bytes(4)), "payload is 4 bytes long"),
         ("GET_FEATURES", Message(1, 1, bytes(8)), "no reply to it"),
         ("SET_FEATURES", Message(2, 5, b"\1" + bytes(7)), "refused SET_FEATURES"),
         ("SET_MEM_TABLE", Message(5, 5, b"\1" + bytes(7)), "refused SET_MEM_TABLE"),

@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import pytest
@@ -275,6 +275,24 @@ def test_a_reply_that_is_none(ends: tuple[Connection, socket.socket]) -> None:
     theirs.close()
     with pytest.raises(ProtocolError, match=r"gone|hung up|broke"):
         ours.request(request("GET_FEATURES"), 1)
+
+
+def test_descriptors_of_a_reply_that_has_none_are_closed(ends: tuple[Connection, socket.socket]) -> None:
+    ours, theirs = ends
+    fd = os.eventfd(0)
+    socket.send_fds(theirs, [Message(1, VERSION | REPLY, bytes(8)).pack()], [fd])
+    with pytest.raises(ProtocolError, match="comes with 1 file descriptors"):
+        ours.request(request("GET_FEATURES"), 1)
+    os.close(fd)
+
+
+def test_a_copy_of_a_message_owns_what_it_has_and_no_more() -> None:
+    fd, other = os.eventfd(0), os.eventfd(0)
+    one = Message(12, fds=(fd,))
+    two = replace(one, fds=(other,))
+    one.close()
+    two.close()
+    one.close()
 
 
 def test_a_socket_of_ours_is_for_us_alone_and_goes_with_us(tmp_path: Any) -> None:
