@@ -27,6 +27,7 @@ FRAME = (
 OPEN = (
     "import json, os, signal, socket, sys, time; f = socket.socket(fileno=int(sys.argv[1])).makefile('rwb');"
 )
+START = 150.0  #: seconds: a machine that has just installed everything reads it from its disk once more
 READY = OPEN + "f.write(b'{}\\n'); f.flush(); line = f.readline();"
 
 Ask = Callable[..., Tree]
@@ -40,12 +41,12 @@ def asking() -> Iterator[Callable[..., tuple[Dissector, Ask]]]:
     def make(code: str = "", wall: float = 20.0) -> tuple[Dissector, Ask]:
         trees: queue.Queue[Tree] = queue.Queue()
         options = {"command": (sys.executable, "-c", code)} if code else {}
-        dissector = Dissector(trees.put, wall_seconds=wall, **options)  # type: ignore[arg-type]
+        dissector = Dissector(trees.put, wall_seconds=wall, start_seconds=START, **options)  # type: ignore[arg-type]
         made.append(dissector)
 
         def ask(number: int, data: bytes = FRAME, net_header: bytes = b"") -> Tree:
             dissector.request(number, data, net_header)
-            return trees.get(timeout=60)
+            return trees.get(timeout=2 * START)
 
         return dissector, ask
 
