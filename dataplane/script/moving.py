@@ -206,7 +206,7 @@ class Moving:
         self, seconds: float, watched: Watched | None = None, beat: Callable[[], None] | None = None
     ) -> None:
         """Both sides at liberty, then at rest again; under the eyes of a doctor, until it was shown so much
-        time. `beat` is called fifteen times a second meanwhile."""
+        time. `beat` is called fifteen times a second meanwhile, and at the end."""
         due = 0.0
         if watched is not None:
             watched.begin()
@@ -224,6 +224,8 @@ class Moving:
             if beat is not None and now >= due:
                 beat()
                 due = now + BETWEEN
+        if beat is not None and not self.pair.frozen:
+            beat()
         self.pair.freeze()
         self.wire.pump()
         self.journal.read()
