@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any, ClassVar, Literal, Self
 
 from dataplane import decode
@@ -46,6 +47,14 @@ class Network(Controlled):
         self._snap = SNAP
         self._pairs = queue_pairs
         self._mtu = mtu
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # ---- traffic ----------------------------------------------------------------------------------------
 
@@ -158,6 +167,10 @@ class Network(Controlled):
         return self._natural_rate if self._traffic == "play" else 0.0
 
     # ---- Probe ------------------------------------------------------------------------------------------
+
+    @property
+    def control(self) -> Self:
+        return self
 
     @property
     def probe(self) -> Self:

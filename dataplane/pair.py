@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Literal
 
 from dataplane import features as f
@@ -154,19 +153,7 @@ class Pair(Network):
         """Instead of `start`: this thread plays both sides in turn: what a ring costs on one processor."""
         self._engine.run_inline(seconds)
 
-    def __enter__(self) -> Pair:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # ---- Control ----------------------------------------------------------------------------------------
-
-    @property
-    def control(self) -> Pair:
-        return self
 
     def command(self, cls: int, cmd: int, data: bytes = b"", *, milliseconds: int = 2000) -> int:
         """Sends one command on the control queue (5.1.6.5); its ack. TimeoutError where none comes."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, ClassVar
 
 from dataplane import decode
@@ -118,14 +117,6 @@ class Backend(Network):
             self._thread.join(5.0)
         super().close()
 
-    def __enter__(self) -> Backend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # ---- the socket -------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
@@ -207,10 +198,6 @@ class Backend(Network):
             return queue
         call = replace(half.call, pending=eventfd_count(ring.call) or 0)
         return replace(queue, device=replace(half, call=call, kicks_pending=eventfd_count(ring.kick)))
-
-    @property
-    def control(self) -> Backend:
-        return self
 
     def _notes(self, info: dict[str, Any]) -> list[str]:
         notes = super()._notes(info)

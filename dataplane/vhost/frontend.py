@@ -11,10 +11,10 @@ Memory, rings and eventfds are ours and are shared with the back-end; the device
 
 from __future__ import annotations
 
+import socket
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, ClassVar
 
 from dataplane import features as f
@@ -160,12 +160,16 @@ class Frontend(Network):
             self._started = True
         self._thread.start()
 
+    @property
+    def _base(self) -> int:
+        """Where every ring begins: packed: slot 0, both wrap counters 1."""
+        return 0x80008000 if self._identity.packed else 0
+
     def _start_ring(self, queue: AnyQueue) -> None:
         i = queue.index
-        base = 0x80008000 if self._identity.packed else 0
         kick, call = self._engine.foreign_eventfds(i)
         self._say("SET_VRING_NUM", p.VringState(i, queue.size))
-        self._say("SET_VRING_BASE", p.VringState(i, base))
+        self._say("SET_VRING_BASE", p.VringState(i, self._base))
         self._say(
             "SET_VRING_ADDR", p.VringAddr(i, 0, queue.desc_addr, queue.device_addr, queue.driver_addr, 0)
         )
@@ -197,19 +201,7 @@ class Frontend(Network):
         self._connection.close()
         super().close()
 
-    def __enter__(self) -> Frontend:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     # ---- reading ----------------------------------------------------------------------------------------
-
-    @property
-    def control(self) -> Frontend:
-        return self
 
     @property
     def peer(self) -> Peer:
@@ -218,7 +210,7 @@ class Frontend(Network):
         _, size, address = self._engine.foreign_share()
         rings = tuple(
             RingSetup(
-                q.index, q.size, 0x80008000 if self._identity.packed else 0,
+                q.index, q.size, self._base,
                 "started" if self._started else "stopped", True, True, True, False,
                 q.desc_addr, q.driver_addr, q.device_addr,
             )
@@ -236,7 +228,7 @@ class Frontend(Network):
     def _indices(self, info: dict[str, Any]) -> Iterable[int]:
         return range(2 * self._pairs)
 
-    def snapshot(self, whole: Any = None) -> Snapshot:
+    def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         live = super().snapshot(whole)
         return replace(live, queues=tuple(map(self._with_eventfds, live.queues)))
 
@@ -250,7 +242,7 @@ class Frontend(Network):
         return replace(queue, driver=replace(half, kick=replace(half.kick, pending=pending)))
 
 
-def _met(path: str, listen: bool, seconds: float) -> Any:
+def _met(path: str, listen: bool, seconds: float) -> socket.socket:
     if not listen:
         return connect(path)
     listener = Listener(path)

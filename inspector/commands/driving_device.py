@@ -12,8 +12,7 @@ from dataplane.vhost.connection import ProtocolError
 from dataplane.vhost.frontend import Frontend
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused, played, read_frames
-from inspector.commands.serving import joined
-from inspector.commands.watching import watch
+from inspector.commands.serving import joined, looked_at
 
 
 def driver(options: argparse.Namespace) -> int:
@@ -27,16 +26,7 @@ def driver(options: argparse.Namespace) -> int:
             frontend.start()
         except ProtocolError as error:
             raise RuntimeError(f"{frontend.path}: {error}") from None
-        if options.json:
-            return watch(options, frontend)
-        from inspector.app import run
-
-        return run(
-            frontend,
-            keep_bytes=options.budget,
-            capture_filter=program,
-            history_bytes=options.history,
-        )
+        return looked_at(options, frontend, program)
 
 
 @contextmanager

@@ -70,6 +70,29 @@ def size(text: str) -> int:
     return int(amount)
 
 
+def fault_option(parser: argparse._ActionsContainer, what: str, example: str) -> None:
+    """Adds `--fault`."""
+    parser.add_argument(
+        "--fault",
+        metavar="NAME[:KEY=VALUE,...]",
+        dest="faults",
+        action="append",
+        default=[],
+        help=f"{what}, such as {example}; may be given again",
+    )
+
+
+def rate_option(parser: argparse._ActionsContainer) -> None:
+    """Adds `--rate`."""
+    parser.add_argument(
+        "--rate",
+        metavar="PPS",
+        type=number(0.001, math.inf, "rate", whole=False),
+        default=None,
+        help="packets a second, instead of the traffic's own pace",
+    )
+
+
 def pair_options(parent: _AnyParser) -> _AnyParser:
     """Adds what the commands share that open a pair: the pair and its traffic."""
     pair = parent.add_argument_group("the pair")
@@ -121,14 +144,7 @@ def pair_options(parent: _AnyParser) -> _AnyParser:
     )
     pair.add_argument("--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of the device")
     pair.add_argument("--frozen", action="store_true", help="begin frozen, to be stepped")
-    pair.add_argument(
-        "--fault",
-        metavar="NAME[:KEY=VALUE,...]",
-        dest="faults",
-        action="append",
-        default=[],
-        help="what one side does wrong, such as lose_kick:queue=tx0,after=100; may be given again",
-    )
+    fault_option(pair, "what one side does wrong", "lose_kick:queue=tx0,after=100")
     traffic = parent.add_argument_group("its traffic")
     traffic.add_argument(
         "--traffic",
@@ -136,13 +152,7 @@ def pair_options(parent: _AnyParser) -> _AnyParser:
         default="mix",
         help="lifelike, as fast as it goes, none, or a pcap or pcapng file",
     )
-    traffic.add_argument(
-        "--rate",
-        metavar="PPS",
-        type=number(0.001, math.inf, "rate", whole=False),
-        default=None,
-        help="packets a second, instead of the traffic's own pace",
-    )
+    rate_option(traffic)
     traffic.add_argument("--driver-if", metavar="IF", help="join the driver to this TAP interface")
     traffic.add_argument("--device-if", metavar="IF", help="join the device to this TAP interface")
     return parent  # fmt: skip

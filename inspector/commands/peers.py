@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import math
 
-from inspector.commands.options import features, number, seconds, size
+from inspector.commands.options import fault_option, features, number, rate_option, seconds, size
 
 DEVICE = """\
 Be the virtio-net device for somebody else's driver, over vhost-user: a QEMU guest, DPDK's virtio-user,
@@ -55,14 +54,7 @@ def add_device_options(device: argparse.ArgumentParser) -> None:
         "--device", choices=("poll", "interrupt"), default=None, help="how it waits (under a flood it polls)"
     )
     ours.add_argument("--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of the device")
-    ours.add_argument(
-        "--fault",
-        metavar="NAME[:KEY=VALUE,...]",
-        dest="faults",
-        action="append",
-        default=[],
-        help="what it does wrong, such as lose_call:queue=rx0,after=100; may be given again",
-    )
+    fault_option(ours, "what it does wrong", "lose_call:queue=rx0,after=100")
     traffic = device.add_argument_group("what is behind it")
     traffic.add_argument(
         "--traffic",
@@ -72,13 +64,7 @@ def add_device_options(device: argparse.ArgumentParser) -> None:
         " pcap or pcapng file that is sent again and again",
     )
     traffic.add_argument("--ip", metavar="A", default=None, help="the only address that answers (all do)")
-    traffic.add_argument(
-        "--rate",
-        metavar="PPS",
-        type=number(0.001, math.inf, "rate", whole=False),
-        default=None,
-        help="packets a second, instead of the traffic's own pace",
-    )
+    rate_option(traffic)
     _viewing(device)
 
 
@@ -146,14 +132,7 @@ def add_driver_options(driver: argparse.ArgumentParser) -> None:
     ours.add_argument(
         "--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of its buffers"
     )
-    ours.add_argument(
-        "--fault",
-        metavar="NAME[:KEY=VALUE,...]",
-        dest="faults",
-        action="append",
-        default=[],
-        help="what it does wrong, such as lose_kick:queue=tx0,after=100; may be given again",
-    )
+    fault_option(ours, "what it does wrong", "lose_kick:queue=tx0,after=100")
     traffic = driver.add_argument_group("what it sends")
     traffic.add_argument(
         "--traffic",
@@ -161,13 +140,7 @@ def add_driver_options(driver: argparse.ArgumentParser) -> None:
         default="mix",
         help="lifelike, as fast as it goes, nothing, a TAP interface, or a pcap or pcapng file",
     )
-    traffic.add_argument(
-        "--rate",
-        metavar="PPS",
-        type=number(0.001, math.inf, "rate", whole=False),
-        default=None,
-        help="packets a second, instead of the traffic's own pace",
-    )
+    rate_option(traffic)
     _viewing(driver)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dataplane.cable import Tap, open_tap
 from dataplane.faults_text import parse_fault
@@ -19,6 +20,9 @@ from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused, played, read_frames
 from inspector.commands.watching import Signalled, until_signalled, watch
 from inspector.sanitise import clean
+
+if TYPE_CHECKING:
+    from capture.bpf import Program
 
 _BEAT = 0.2  #: seconds between two looks at whether a driver came
 
@@ -36,16 +40,16 @@ def device(options: argparse.Namespace) -> int:
         with until_signalled() as stop:
             if not _driver_came(backend, options, stop):
                 return INTERRUPTED if stop.is_set() else FAILED
-        if options.json:
-            return watch(options, backend)
-        from inspector.app import run
+        return looked_at(options, backend, program)
 
-        return run(
-            backend,
-            keep_bytes=options.budget,
-            capture_filter=program,
-            history_bytes=options.history,
-        )
+
+def looked_at(options: argparse.Namespace, source: Network, program: Program | None) -> int:
+    """Lines of JSON, or the screens until the user quits."""
+    if options.json:
+        return watch(options, source)
+    from inspector.app import run
+
+    return run(source, keep_bytes=options.budget, capture_filter=program, history_bytes=options.history)
 
 
 @contextmanager
@@ -87,7 +91,9 @@ def _feed(backend: Backend, options: argparse.Namespace, stack: ExitStack) -> No
         backend.when_negotiated = lambda accepted: tap.allow(accepted, Side.DEVICE)
     elif options.traffic == "flood":
         backend.flood()
-    elif options.traffic != "sink":
+    elif options.traffic == "sink":
+        backend.log_frames(True, 1)
+    else:
         backend.play(played(read_frames(options.traffic) or []))
     if options.rate is not None:
         backend.set_rate(options.rate)
@@ -108,13 +114,12 @@ def _driver_came(backend: Backend, options: argparse.Namespace, stop: Signalled)
     """Waits until a ring is started, and says meanwhile what is waited for."""
     if backend.wait_for_driver(_BEAT):
         return True
-    say: Callable[[str], None] = lambda text: print(clean(text), file=sys.stderr, flush=True)  # noqa: E731
     if options.listen is not None:
-        say(f"a virtio-net device listens on {options.listen}; a driver connects to it with")
+        _say(f"a virtio-net device listens on {options.listen}; a driver connects to it with")
         for what, line in invitations(options.listen, options.queue_pairs):
-            say(f"  {what:10} {line}")
+            _say(f"  {what:10} {line}")
     else:
-        say(f"connecting to {options.connect}, where a driver should listen")
+        _say(f"connecting to {options.connect}, where a driver should listen")
     told = ""
     while not stop.wait(0):
         if backend.wait_for_driver(_BEAT):
@@ -122,8 +127,12 @@ def _driver_came(backend: Backend, options: argparse.Namespace, stop: Signalled)
         lines = [one.text for one in backend.talk.since() if one.refused]
         if lines and lines[-1] != told:
             told = lines[-1]
-            say(f"refused: {told}")
+            _say(f"refused: {told}")
     return False
+
+
+def _say(text: str) -> None:
+    print(clean(text), file=sys.stderr, flush=True)
 
 
 def invitations(path: str, pairs: int = 1) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ _MEMORY = (
     GridColumn("offset", "in its file", right=True, meaning="muted", gives_way=2),
 )
 _TALK = (
-    GridColumn("when", "s ago", right=True, meaning="muted", gives_way=2),
+    GridColumn("when", "ago", right=True, meaning="muted", gives_way=2),
     GridColumn("who", "who"),
     GridColumn("what", "message", fills=True),
 )
