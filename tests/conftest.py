@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """On several processors: what shares network namespaces, captures or a build stays together."""
     for item in items:
         for folder in ("interop", "native"):
-            if f"tests/{folder}/" in item.nodeid:
+            if f"tests/{folder}/" in item.nodeid and item.get_closest_marker("xdist_group") is None:
                 item.add_marker(pytest.mark.xdist_group(folder))
 
 

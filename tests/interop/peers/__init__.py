@@ -1,0 +1,47 @@
+"""Real peers for tests and benches: DPDK's driver and device, and a Linux guest in QEMU.
+
+    with DpdkDevice(sock) as device, DpdkDriver(sock, "packed") as driver:
+        device.start("rxonly")
+        driver.send_exactly(10_000)
+        device.received(10_000)
+
+Each is a context manager; leaving it ends its process. `install.py` fetches what they need.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from .dpdk import DpdkDevice, DpdkDriver, Forwarded, Stats
+from .install import missing_dpdk, missing_qemu
+from .process import Peer, PeerError
+from .qemu import Captured, Guest, Ran
+from .quiet import Clean, await_quiet
+
+__all__ = [
+    "Captured",
+    "Clean",
+    "DpdkDevice",
+    "DpdkDriver",
+    "Forwarded",
+    "Guest",
+    "Peer",
+    "PeerError",
+    "Ran",
+    "Stats",
+    "await_quiet",
+    "missing",
+    "missing_dpdk",
+    "missing_qemu",
+    "needs_dpdk",
+    "needs_qemu",
+]
+
+
+def missing() -> str:
+    """Why not every peer can run here; "" when they can."""
+    return "; ".join(filter(None, (missing_dpdk(), missing_qemu())))
+
+
+needs_dpdk = pytest.mark.skipif(bool(missing_dpdk()), reason=missing_dpdk() or "-")
+needs_qemu = pytest.mark.skipif(bool(missing_qemu()), reason=missing_qemu() or "-")
