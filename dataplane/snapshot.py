@@ -137,6 +137,9 @@ class Queue:
     tables_left_out: int
     driver: DriverState | None
     device: DeviceState | None
+    #: What stands in the eventfds of two other processes, not taken yet; None: not to be known.
+    kicks_pending: int | None = field(default=None, kw_only=True)
+    calls_pending: int | None = field(default=None, kw_only=True)
 
     @cached_property
     def owners(self) -> tuple[int, int, int, int]:

@@ -49,15 +49,27 @@ void *observe_run(void *argument);
 /* Nanoseconds between two looks, 0: a processor of its own. */
 void observe_every(struct pair *pair, uint64_t nanoseconds);
 
+#define OBSERVE_UNKNOWN UINT32_MAX /* a length */
+
 /* observe_ring.c: one look at one queue; returns the buffers that moved. */
 uint32_t observe_look(struct pair *pair, struct vq *q);
-/* For it, from observe.c. */
+/* Whether a buffer was offered again, so that what was just read of it may not be its own. */
+bool observe_changed(struct vq *q, const struct noted *buffer, uint16_t id);
+/* Of a receive buffer that was used: whether the device may be filling it once more. What is offered again is
+ * filled only when its turn has come. */
+bool observe_refilled(struct vq *q, const struct noted *buffer);
+
+/* observe_frame.c: the frames in what moved. */
+void observe_missed(struct vq *q, uint64_t buffers);
+void observe_transmitted(struct pair *pair, struct vq *q, const struct noted *buffer, uint16_t id);
+void observe_received(struct pair *pair, struct vq *q, const struct noted *buffer, uint32_t length);
+/* A transmit buffer of a packed ring that was used before it was seen: its first descriptor has the address
+ * still, and its length no more. */
+void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots, uint64_t address);
+
+/* observe.c: a buffer that begins at a slot is available. `id`: by what it will be used. false: that cannot
+ * be. */
 bool observe_available(struct pair *pair, struct vq *q, uint16_t head, uint16_t *id);
 void observe_used(struct pair *pair, struct vq *q, struct noted *buffer, uint32_t length);
-void observe_missed(struct vq *q, uint64_t buffers);
-/* observe_ring.c: whether a buffer was offered again behind its own position: what was read of it is not its
- * own.
- */
-bool observe_offered_again(struct vq *q, const struct noted *buffer, uint16_t id);
 
 #endif

@@ -2,7 +2,8 @@
 #include "observe.h"
 #include "packed.h"
 
-#include <string.h>
+/* Buffers that a device may be filling at once, beyond what it shows as used. */
+#define REFILL_AHEAD 64u
 
 static void published(struct pair *pair, struct vq *q, uint64_t before) {
     uint64_t now = q->dev.seen;
@@ -28,7 +29,7 @@ static void prove(struct pair *pair, struct vq *q, uint64_t lap, bool moved) {
 
 /* ---- split ------------------------------------------------------------------------------------------ */
 
-static bool split_offered_again(struct vq *q, const struct noted *buffer) {
+static bool split_changed(struct vq *q, const struct noted *buffer) {
     uint16_t mask = (uint16_t)(q->size - 1), at = (uint16_t)(buffer->position + q->start_index);
     uint16_t used = observe16(used_idx(q)), avail = observe16(avail_idx(q));
     if ((uint16_t)(avail - at) > q->size) return true; /* its own entry is gone already */
@@ -139,9 +140,11 @@ static void packed_find(struct vq *q) {
     own16(&q->dev.avail_wrap, used_wrap);
 }
 
-/* A whole lap went by unseen: what stands just before our place is not of the lap that we are in. */
+/* The driver is more than a ring ahead: neither our place nor the one just before it is of our lap any more.
+ */
 static bool packed_lapped(const struct vq *q) {
     uint16_t at = q->dev.last_avail, wrap = q->dev.avail_wrap;
+    if (avail_bit(word_at(q, at)) == wrap) return false;
     return avail_bit(word_at(q, at ? at - 1u : q->size - 1)) != (at ? wrap : !wrap);
 }
 
@@ -154,7 +157,7 @@ static void packed_skip_lap(struct vq *q) {
     count_set(&q->drv.collected, q->dev.seen);
 }
 
-static bool packed_offered_again(struct vq *q, const struct noted *buffer, uint16_t id) {
+static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id) {
     uint16_t at = q->dev.last_avail, wrap = q->dev.avail_wrap;
     if (avail_bit(word_at(q, buffer->head)) != buffer->wrap) return true;
     if (buffer->position == q->dev.seen && advance(q, &at, buffer->slots)) wrap ^= 1; /* behind itself */
@@ -165,6 +168,19 @@ static bool packed_offered_again(struct vq *q, const struct noted *buffer, uint1
         if (advance(q, &at, 1)) wrap ^= 1;
     }
     return false;
+}
+
+/* Of a lap later, counted from where the buffer stood: how far the device has used. */
+static uint32_t packed_behind(struct vq *q, const struct noted *buffer) {
+    uint32_t n = q->size, used = 0;
+    uint16_t at = buffer->head, wrap = buffer->wrap;
+    if (advance(q, &at, buffer->slots)) wrap ^= 1;
+    for (; used < n; used++) {
+        uint64_t word = word_at(q, at);
+        if (avail_bit(word) == wrap && !looks_used(word)) break;
+        if (advance(q, &at, 1)) wrap ^= 1;
+    }
+    return used;
 }
 
 /* Slots of a list as its flags say, whatever else is wrong with it. */
@@ -179,7 +195,7 @@ static uint32_t list_slots(const struct vq *q, uint16_t at) {
 
 /* A buffer was used that we never saw available: how many slots it took is told by what its other slots,
  * which nobody overwrites, have for an id. */
-static void packed_came_and_went(struct vq *q, uint16_t id) {
+static void packed_came_and_went(struct pair *pair, struct vq *q, uint16_t id) {
     uint16_t at = q->drv.last_used, wrap = q->drv.used_wrap, next = at, lap = wrap;
     uint32_t slots = 1;
     for (; slots < q->size; slots++) {
@@ -187,7 +203,7 @@ static void packed_came_and_went(struct vq *q, uint16_t id) {
         uint64_t word = word_at(q, next);
         if (avail_bit(word) != lap || looks_used(word) || word_id(word) != id) break;
     }
-    observe_missed(q, 1);
+    observe_gone(pair, q, at, slots, observe64(q->desc + 2 * at));
     if (q->dev.last_avail == at && q->dev.avail_wrap == wrap) {
         pass(q, &q->dev.last_avail, &q->dev.avail_wrap, slots);
         count_set(&q->dev.seen, q->dev.seen + 1);
@@ -214,6 +230,24 @@ static void packed_use_batch(struct pair *pair, struct vq *q, struct noted *last
     packed_use(pair, q, last, length);
 }
 
+/* The next element was there and is overwritten: its buffer is offered again. That it was the next in order
+ * is all that can be said. */
+static bool packed_element_gone(const struct vq *q) {
+    return q->drv.collected < q->dev.seen && avail_bit(word_at(q, q->drv.last_used)) != q->drv.used_wrap;
+}
+
+static void packed_use_unseen(struct pair *pair, struct vq *q) {
+    uint16_t id = (uint16_t)(q->drv.place[q->drv.collected % q->size] >> 32);
+    struct noted *buffer = &q->observer->noted[id];
+    if (id < q->size && buffer->live && buffer->position == q->drv.collected) {
+        packed_use(pair, q, buffer, OBSERVE_UNKNOWN);
+        return;
+    }
+    observe_missed(q, 1);
+    pass(q, &q->drv.last_used, &q->drv.used_wrap, 1);
+    count_set(&q->drv.collected, q->drv.collected + 1);
+}
+
 static void packed_take(struct pair *pair, struct vq *q) {
     uint16_t head = q->dev.last_avail, id;
     uint32_t slots = list_slots(q, head);
@@ -231,12 +265,16 @@ static uint32_t packed_look(struct pair *pair, struct vq *q) {
     if (lapped) packed_skip_lap(q);
     for (uint32_t i = 0; i < q->size; i++) {
         uint64_t word = word_at(q, q->drv.last_used);
-        if (!is_used(word_flags(word), q->drv.used_wrap)) break;
         uint16_t id = word_id(word);
+        if (packed_element_gone(q)) {
+            packed_use_unseen(pair, q);
+            continue;
+        }
+        if (!is_used(word_flags(word), q->drv.used_wrap)) break;
         if (id < q->size && q->observer->noted[id].live)
             packed_use_batch(pair, q, &q->observer->noted[id], (uint32_t)word);
         else
-            packed_came_and_went(q, id);
+            packed_came_and_went(pair, q, id);
     }
     for (uint32_t i = 0; i < q->size && q->dev.seen - q->drv.collected < q->size; i++) {
         if (!is_avail(word_flags(word_at(q, q->dev.last_avail)), q->dev.avail_wrap)) break;
@@ -254,8 +292,15 @@ uint32_t observe_look(struct pair *pair, struct vq *q) {
     return q->packed ? packed_look(pair, q) : split_look(pair, q);
 }
 
-bool observe_offered_again(struct vq *q, const struct noted *buffer, uint16_t id) {
-    return q->packed ? packed_offered_again(q, buffer, id) : split_offered_again(q, buffer);
+bool observe_changed(struct vq *q, const struct noted *buffer, uint16_t id) {
+    return q->packed ? packed_changed(q, buffer, id) : split_changed(q, buffer);
+}
+
+bool observe_refilled(struct vq *q, const struct noted *buffer) {
+    uint32_t behind =
+        q->packed ? packed_behind(q, buffer)
+                  : (uint16_t)(observe16(used_idx(q)) - (uint16_t)(buffer->position + q->start_index));
+    return behind + REFILL_AHEAD > q->size && behind > 1;
 }
 
 void observe_attach(struct vq *q) {
