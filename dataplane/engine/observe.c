@@ -63,10 +63,11 @@ void observe_used(struct pair *pair, struct vq *q, struct noted *buffer, uint32_
 
 #define SPINS 256u
 
+/* What is sent before what comes back. */
 static uint32_t look_at_all(struct pair *pair) {
     uint32_t moved = 0;
-    for (uint32_t i = 0; i < pair->queues; i++) {
-        struct vq *q = &pair->queue[i];
+    for (uint32_t i = 0; i < 2 * pair->pairs_max; i++) {
+        struct vq *q = &pair->queue[i < pair->pairs_max ? 2 * i + 1 : 2 * (i - pair->pairs_max)];
         if (!flag_get(&q->enabled)) continue;
         pair->driver.door.queue = pair->device.door.queue = q->index;
         moved += observe_look(pair, q);

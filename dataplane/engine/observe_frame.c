@@ -113,26 +113,63 @@ static uint32_t length_by_headers(const uint8_t *frame, uint32_t room) {
     return length && length <= room - at - 2 ? at + 2 + length : 0;
 }
 
-static bool log_by_headers(struct pair *pair, struct vq *q, const struct noted *buffer, const uint8_t *frame,
-                           uint32_t room) {
+/* The bytes of net header and frame, 0 where that is not to be trusted. */
+static uint32_t by_headers(const struct pair *pair, const uint8_t *frame, uint32_t room) {
     uint32_t skip = header_length(pair),
              length = room > skip ? length_by_headers(frame + skip, room - skip) : 0;
-    if (length) log_frame(pair, q, buffer, 1, frame, skip + length, FRAME_LATE);
-    return length != 0;
+    return length ? skip + length : 0;
+}
+
+/* The buffer as a descriptor of a plain buffer would have it, its length left open. */
+static bool plain_at(const struct vq *q, uint64_t address, struct noted *buffer) {
+    uint64_t room = memory_room(q->memory, address), most = NET_HEADER_LENGTH + NET_FRAME_MAX;
+    buffer->span[0] =
+        (struct span){memory_translate(q->memory, address, 1), (uint32_t)(room < most ? room : most)};
+    buffer->spans = 1;
+    return room > 0;
+}
+
+/* The same as an indirect table would have it: how many entries it has is left open. */
+static bool table_at(const struct vq *q, uint64_t address, struct noted *buffer) {
+    const uint64_t *table = (const uint64_t *)(const void *)memory_translate(q->memory, address, 16);
+    uint64_t entries = memory_room(q->memory, address) / 16;
+    buffer->spans = 0;
+    if (!q->indirect || !table || address % 8) return false;
+    if (entries > OBSERVE_SPANS) entries = OBSERVE_SPANS;
+    for (uint64_t i = 0; i < entries; i++) {
+        uint64_t word = observe64(table + 2 * i + 1);
+        uint32_t length = (uint32_t)word;
+        uint8_t *host = memory_translate(q->memory, observe64(table + 2 * i), length);
+        if (!host || !length || word >> 48 & DESC_WRITE) break;
+        buffer->span[buffer->spans++] = (struct span){host, length};
+    }
+    return buffer->spans > 0;
+}
+
+/* An entry of the table ends where the frame does: it is no accident then. */
+static bool ends_with_an_entry(struct noted *buffer, uint32_t bytes) {
+    uint64_t sum = 0;
+    for (uint16_t i = 0; i < buffer->spans && sum < bytes; i++) {
+        sum += buffer->span[i].length;
+        buffer->descriptors = (uint16_t)(i + 1);
+    }
+    return sum == bytes;
 }
 
 void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots, uint64_t address) {
-    uint64_t room = memory_room(q->memory, address), most = NET_HEADER_LENGTH + NET_FRAME_MAX;
-    struct noted buffer = {
-        .position = q->drv.collected, .head = slot, .slots = (uint16_t)slots, .descriptors = 1};
+    uint8_t *frame = pair->device.frame;
+    struct noted buffer = {.position = q->drv.collected, .head = slot, .descriptors = 1};
+    bool read = false;
     if (!logged(pair, q)) return;
-    if (q->role == ROLE_TRANSMIT && slots == 1 && room) {
-        uint8_t *frame = pair->device.frame;
-        if (room > most) room = most;
-        memcpy(frame, memory_translate(q->memory, address, room), room);
-        if (log_by_headers(pair, q, &buffer, frame, (uint32_t)room)) return;
+    for (int table = 0; table < 2 && !read && q->role == ROLE_TRANSMIT && slots == 1; table++) {
+        if (!(table ? table_at(q, address, &buffer) : plain_at(q, address, &buffer))) continue;
+        uint32_t length =
+            by_headers(pair, frame, gather(&buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX));
+        buffer.indirect = table;
+        read = length && (!table || ends_with_an_entry(&buffer, length));
+        if (read) log_frame(pair, q, &buffer, 1, frame, length, FRAME_LATE);
     }
-    observe_missed(q, 1);
+    if (!read) observe_missed(q, 1);
 }
 
 /* ---- receive ---------------------------------------------------------------------------------------- */
@@ -141,9 +178,12 @@ void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots
 static void received_unseen(struct pair *pair, struct vq *q, const struct noted *buffer) {
     uint8_t *frame = pair->driver.frame;
     uint32_t got = gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
+    uint32_t length = by_headers(pair, frame, got);
     bool whole = q->observer->parts == 0 && parts_of(pair, frame, got) == 1;
-    if (!whole || observe_refilled(q, buffer) || !log_by_headers(pair, q, buffer, frame, got))
+    if (!whole || !length || observe_refilled(q, buffer))
         observe_missed(q, 1);
+    else
+        log_frame(pair, q, buffer, 1, frame, length, FRAME_LATE);
 }
 
 void observe_received(struct pair *pair, struct vq *q, const struct noted *buffer, uint32_t length) {

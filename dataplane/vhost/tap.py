@@ -5,10 +5,10 @@
         tap.start()
         print(tap.snapshot().queue(1).used)
 
-The relay (`relay.py`) is a process of its own, and all that stands in the way of the two. A `Tap` connects to
-it, gets duplicates of the descriptors, maps the memory read-only and has the engine look at the rings
-(`engine/observe.h`). It may come and go: the two do not notice. What it never does: write ring memory, read an
-eventfd, send a message.
+The relay (`relay.py`) is a process of its own, and all that stands in the way of the two. A `Tap` connects
+to it, gets duplicates of the descriptors, maps the memory read-only and has the engine look at the rings
+(`engine/observe.h`). It may come and go: the two do not notice. What it never does: write ring memory, read
+an eventfd, send a message.
 """
 
 from __future__ import annotations
@@ -118,6 +118,11 @@ class Tap(Viewed):
         while not self._running and not self._closing and time.monotonic() < end:
             time.sleep(0.01)
         return bool(self._running)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the relay is there."""
+        return self._thread.is_alive()
 
     @property
     def running(self) -> tuple[int, ...]:
@@ -267,9 +272,7 @@ class Tap(Viewed):
         if at is None or not ring.num:
             return
         if f.has(self._heard.features, f.F_ACCESS_PLATFORM):
-            why = (
-                "ACCESS_PLATFORM is in force: its addresses are an IOMMU's, and its table is not ours to ask"
-            )
+            why = "ACCESS_PLATFORM is in force: addresses are an IOMMU's, and its table is not ours to ask"
         else:
             try:
                 self._engine.foreign_start(
