@@ -62,6 +62,7 @@ void observe_used(struct pair *pair, struct vq *q, struct noted *buffer, uint32_
 /* ---- the thread ------------------------------------------------------------------------------------- */
 
 #define SPINS 256u
+#define REST  3u /* times as long as a look took it stays away: a flood is not all read anyway */
 
 /* What is sent before what comes back. */
 static uint32_t look_at_all(struct pair *pair) {
@@ -87,12 +88,13 @@ static void look_on(struct side *side) {
     while (!flag_get(&pair->closing)) {
         if (UNLIKELY(armed(&side->door) & ARM_GATE))
             gate_arrive(&pair->gate, side->door.side, GATE_TURN, false);
+        uint64_t began = pair_now(pair), every = count_get(&pair->look_every);
         uint32_t moved = look_at_all(pair);
-        uint64_t every = count_get(&pair->look_every);
+        uint64_t most = REST * (pair_now(pair) - began);
         count_add(&side->loops, 1);
         if (moved) spins = 0;
         if (every)
-            wait_for(side, every);
+            wait_for(side, every > most ? every : most);
         else if (!moved && ++spins >= SPINS)
             sched_yield();
         else

@@ -19,7 +19,7 @@
 
 #include "pair.h"
 
-#define OBSERVE_FASTEST_NS 20u /* no two processes move a buffer in less, on average over a lap */
+#define OBSERVE_FASTEST_NS 25u /* no two processes move a buffer in less, on average over a lap */
 #define OBSERVE_SPANS      20u /* pieces noted of a buffer: a full skb has 19 */
 
 struct noted { /* one buffer that is available or in use, by head (split) or id (packed) */
@@ -35,6 +35,7 @@ struct observer {
     uint64_t missed;                  /* buffers that came and went, or changed, before they could be read */
     uint64_t frames, bytes;           /* read whole */
     uint64_t unproven;                /* looks that came too late to be sure of the counts */
+    bool counted;                     /* split: and not noted */
     uint32_t parts, filled, received; /* of a frame in several buffers: still to come; bytes; buffers */
     struct noted first;               /* its first buffer */
     struct noted noted[];             /* [size] */

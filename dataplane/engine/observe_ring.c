@@ -81,7 +81,33 @@ static struct noted *split_next_used(struct pair *pair, struct vq *q, uint16_t a
     return buffer->live ? buffer : NULL;
 }
 
+/* While no frame is wanted two indices tell all. What stands between them is noted once frames are wanted. */
+static uint32_t split_count(struct pair *pair, struct vq *q) {
+    uint16_t used = observe16(used_idx(q)), avail = observe16(avail_idx(q));
+    uint64_t seen = q->dev.seen, collected = q->drv.collected;
+    uint16_t done = (uint16_t)(used - q->drv.last_used), fresh = (uint16_t)(avail - q->dev.last_avail);
+    prove(pair, q, 65536, done || fresh);
+    if ((!done && !fresh) || (uint16_t)(avail - used) > q->size) return 0;
+    q->observer->counted = true;
+    own16(&q->drv.last_used, used);
+    own16(&q->dev.last_avail, avail);
+    count_set(&q->drv.collected, collected + done);
+    count_set(&q->dev.seen, seen + fresh);
+    published(pair, q, seen);
+    flushed(pair, q, collected);
+    return (uint32_t)done + fresh;
+}
+
+static void split_note_again(struct vq *q) {
+    q->observer->counted = false;
+    forget_all(q);
+    own16(&q->dev.last_avail, q->drv.last_used);
+    count_set(&q->dev.seen, q->drv.collected);
+}
+
 static uint32_t split_look(struct pair *pair, struct vq *q) {
+    if (!flag_get(&pair->trace.frames.on)) return split_count(pair, q);
+    if (q->observer->counted) split_note_again(q);
     uint16_t used = observe16(used_idx(q)), avail = observe16(avail_idx(q));
     uint64_t seen = q->dev.seen, collected = q->drv.collected;
     uint16_t done = (uint16_t)(used - q->drv.last_used), fresh = (uint16_t)(avail - q->dev.last_avail);
@@ -121,8 +147,9 @@ static void pass(struct vq *q, uint16_t *slot, uint16_t *wrap, uint32_t slots) {
 
 /* The driver writes its wrap counter into every slot that it passes, and the device leaves it there: where
  * the bit changes is where the driver goes on. The device goes on behind the last slot that looks used; slots
- * behind that of the same id belong to the same buffer. From there on all is looked at anew. */
-static void packed_find(struct vq *q) {
+ * behind that of the same id belong to the same buffer. From there on all is looked at anew. Returns how many
+ * slots that is. */
+static uint32_t packed_find(struct vq *q) {
     uint32_t n = q->size, p = 1, back = 0;
     uint16_t first = avail_bit(word_at(q, 0));
     while (p < n && avail_bit(word_at(q, p)) == first) p++;
@@ -138,6 +165,7 @@ static void packed_find(struct vq *q) {
     own16(&q->drv.used_wrap, used_wrap);
     own16(&q->dev.last_avail, used);
     own16(&q->dev.avail_wrap, used_wrap);
+    return back;
 }
 
 /* The driver is more than a ring ahead: neither our place nor the one just before it is of our lap any more.
@@ -148,13 +176,17 @@ static bool packed_lapped(const struct vq *q) {
     return avail_bit(word_at(q, at ? at - 1u : q->size - 1)) != (at ? wrap : !wrap);
 }
 
+/* Between one lap and two went by; how many buffers that were is told for buffers of one slot each. */
 static void packed_skip_lap(struct vq *q) {
-    observe_missed(q, q->size);
+    uint32_t n = q->size, at = q->dev.last_avail, back;
+    uint64_t seen = q->dev.seen, collected = q->drv.collected;
     forget_all(q);
     count_add(&q->observer->unproven, 1);
-    packed_find(q);
-    count_set(&q->dev.seen, q->dev.seen + q->size);
-    count_set(&q->drv.collected, q->dev.seen);
+    back = packed_find(q);
+    uint64_t gone = n + (q->drv.last_used + back + 2 * n - at - 1) % n + 1 - back;
+    observe_missed(q, gone + (q->role == ROLE_RECEIVE ? seen - collected : 0));
+    count_set(&q->dev.seen, seen + gone);
+    count_set(&q->drv.collected, seen + gone);
 }
 
 static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id) {
@@ -259,7 +291,10 @@ static void packed_take(struct pair *pair, struct vq *q) {
     count_set(&q->dev.seen, q->dev.seen + 1);
 }
 
+#define COUNT_NS 10000000u /* while no frame is wanted: to count lists every descriptor has to be read */
+
 static uint32_t packed_look(struct pair *pair, struct vq *q) {
+    if (!flag_get(&pair->trace.frames.on) && pair_now(pair) - q->observer->looked < COUNT_NS) return 0;
     bool lapped = packed_lapped(q);
     uint64_t seen = q->dev.seen, collected = q->drv.collected;
     if (lapped) packed_skip_lap(q);

@@ -225,8 +225,9 @@ static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32
  * of `size` slots is cut off by mark() where its chain ends. */
 static void places_in_memory(const struct rows *r, struct vq *q, const struct queue_header *h,
                              uint64_t *place) {
-    uint32_t n = q->size, slot = peek16(&q->dev.last_avail);
-    uint64_t from = q->device_theirs ? count_get(&q->dev.seen) : h->seen_after;
+    uint32_t n = q->size, slot = peek16(q->device_theirs ? &q->drv.last_used : &q->dev.last_avail);
+    uint64_t from = h->seen_after;
+    if (q->device_theirs) from = q->packed ? count_get(&q->drv.collected) : h->collected_after;
     for (uint64_t k = from; k < h->published_after; k++) {
         uint32_t slots = 1;
         if (!q->packed) {

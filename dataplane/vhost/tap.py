@@ -43,7 +43,7 @@ from dataplane.viewed import Viewed
 
 PAIRS_MAX = 16
 LOOK_NS = 50_000  #: between two looks at the rings while frames are captured,
-COUNT_NS = 1_000_000  #: and while they are only counted
+COUNT_NS = 1_500_000  #: and while they are only counted
 _PACKET = 4 << 20
 _FDS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 

@@ -79,7 +79,7 @@ def add_tap_options(tap: argparse.ArgumentParser) -> None:
         metavar="US",
         type=number(0, 1e6, "time in microseconds", whole=False),
         default=None,
-        help="microseconds between two looks at the rings (50; to count 1000); 0: a processor of its own",
+        help="microseconds between two looks at the rings (50; to count 1500); 0: a processor of its own",
     )
     _viewing(tap)
 
