@@ -167,6 +167,7 @@ int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue 
         take_fd(&q->dev.call, given->call);
         flag_set(&q->passive, given->passive);
         flag_set(&q->enabled, 1);
+        pair->device.begun = false;
         breaks_queue_reset(pair, index);
         door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
     }

@@ -49,12 +49,13 @@ static void split_take(struct pair *pair, struct vq *q) {
 /* What was overwritten before we came is missed, whatever stands in the rings now. */
 static void split_skip(struct vq *q, uint16_t used, uint16_t avail) {
     uint16_t gone = (uint16_t)(used - q->dev.last_avail), done = (uint16_t)(used - q->drv.last_used);
+    bool ahead = (uint16_t)(q->dev.last_avail - used) <= q->size; /* what was used was noted, all of it */
     forget_all(q);
-    if (q->role == ROLE_RECEIVE || (int16_t)gone > 0)
+    if (q->role == ROLE_RECEIVE || !ahead)
         observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
     own16(&q->drv.last_used, used);
     count_set(&q->drv.collected, q->drv.collected + done);
-    if ((int16_t)gone > 0) {
+    if (!ahead) {
         own16(&q->dev.last_avail, used);
         count_set(&q->dev.seen, q->dev.seen + gone);
     } else if ((uint16_t)(avail - used) <= q->size) { /* noted before, and forgotten: once more */

@@ -50,6 +50,7 @@ struct side {
     struct port port;
     pthread_t thread;
     bool started, polling;
+    bool begun; /* it asked for no notifications, as one that is awake does */
     uint32_t asleep;
     uint32_t look; /* something changed while it rested: it must not sleep on */
     int wake_fd;

@@ -412,6 +412,7 @@ static size_t take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->role = q->role;
     h->enabled = flag_get(&q->enabled) && !flag_get(&q->passive);
     h->theirs = (q->driver_theirs ? 1 : 0) | (q->device_theirs ? 2 : 0);
+    if (h->theirs && flag_get(&q->enabled) && flag_get(&q->passive)) h->theirs |= 4;
     h->generation = count_get(&q->generation);
     h->desc_addr = q->desc_address;
     h->driver_addr = q->driver_address;

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dataplane import features as f
 from dataplane.vhost import payload as p
-from dataplane.vhost.message import F_PROTOCOL_FEATURES, Channel, Message, Refused, request
-from dataplane.vhost.rings import Ring
+from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Channel, Message, Refused, request
+from dataplane.vhost.rings import Ring, place
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Overheard:
         self.status: int | None = None  #: where the protocol tells it
         self.memory: list[Shared] = []
         self.rings: dict[int, Ring] = {}
-        self._asked: dict[Channel, deque[Message]] = {"frontend": deque(), "backend": deque()}
+        self._asked: dict[Channel, deque[tuple[Message, float]]] = {"frontend": deque(), "backend": deque()}
 
     # ---- listening --------------------------------------------------------------------------------------
 
@@ -63,7 +65,7 @@ class Overheard:
             else:
                 kind = message.kind
                 if message.needs_reply or (kind is not None and kind.answer == "always"):
-                    self._asked[message.channel].append(message)
+                    self._asked[message.channel].append((message, time.monotonic()))
                 if message.channel == "frontend" and kind is not None:
                     act = getattr(self, f"_{kind.name.lower()}", None)
                     if act is not None:
@@ -72,11 +74,11 @@ class Overheard:
 
     def _hear_reply(self, message: Message, change: Change) -> None:
         asked = self._asked[message.channel]
-        while asked and asked[0].request != message.request:
+        while asked and asked[0][0].request != message.request:
             asked.popleft()
         if not asked:
             return
-        to = asked.popleft()
+        to = asked.popleft()[0]
         if message.channel != "frontend":
             return
         carried = message.payload()
@@ -167,6 +169,61 @@ class Overheard:
             ring.started = ring.enabled = False
             change.stopped.add(ring.index)
 
+    # ---- what is wrong with it --------------------------------------------------------------------------
+
+    def unanswered(self) -> tuple[str, float] | None:
+        """The request that has waited for its answer for longest, and for how many seconds."""
+        waiting = [(at, message.name) for asked in self._asked.values() for message, at in asked]
+        if not waiting:
+            return None
+        since, name = min(waiting)
+        return name, time.monotonic() - since
+
+    def look_up(self, ring: Ring) -> None:
+        """Reads where a ring stands just now: before its device is told to start."""
+        at = ring.addr
+        ring.found = None
+        if at is None or not ring.num:
+            return
+        if self.features >> f.F_RING_PACKED & 1:
+            table = self._read(at.desc, 16 * ring.num)
+            if table is not None:
+                ring.found = _driver_goes_on(table)
+            return
+        avail, used = self._read(at.avail + 2, 2), self._read(at.used + 2, 2)
+        if avail is not None and used is not None:
+            ring.found = int.from_bytes(avail, "little"), int.from_bytes(used, "little")
+
+    def _read(self, user: int, count: int) -> bytes | None:
+        """Of the front-end's memory, by its own address; through the file, which may have shrunk."""
+        for shared in self.memory:
+            offset = user - shared.region.user_addr
+            if offset >= 0 and offset + count <= shared.region.size:
+                with contextlib.suppress(OSError):
+                    data = os.pread(shared.fd, count, shared.region.mmap_offset + offset)
+                    return data if len(data) == count else None
+        return None
+
+    def base_wrong(self, ring: Ring) -> str:
+        """Why the place at which a ring was told to begin cannot be, "" where it can: outside what is
+        outstanding in its memory, or beyond buffers that nobody would ever use."""
+        if ring.found is None:
+            return ""
+        packed = bool(self.features >> f.F_RING_PACKED & 1)
+        first, wrap, _, _ = place(ring.base, packed)
+        if packed:
+            slot, lap = ring.found
+            if slot >= first if lap == wrap else slot <= first:
+                return ""
+            return f"it begins at slot {first}, wrap {wrap}, and the driver goes on at {slot}, wrap {lap}"
+        avail, used = ring.found
+        said = f"it begins at {first}, and in memory avail.idx is {avail}, used.idx {used}"
+        if (first - used) & 0xFFFF > (avail - used) & 0xFFFF:
+            return said
+        recovers = self.protocol_features >> PROTOCOL["INFLIGHT_SHMFD"] & 1
+        lost = (first - used) & 0xFFFF
+        return f"{said}: the {lost} before that are never used" if lost and not recovers else ""
+
     # ---- telling ----------------------------------------------------------------------------------------
 
     def retold(self) -> Iterator[Message]:
@@ -201,3 +258,13 @@ class Overheard:
         for ring in self.rings.values():
             ring.close()
         self.rings.clear()
+
+
+def _driver_goes_on(table: bytes) -> tuple[int, int]:
+    """Slot and wrap counter at which the driver of a packed ring makes the next buffer available: it leaves
+    its wrap counter in every slot that it passes (2.8.1)."""
+    laps = [table[at] >> 7 & 1 for at in range(14, len(table), 16)]
+    for slot, lap in enumerate(laps):
+        if lap != laps[0]:
+            return slot, laps[0]
+    return 0, laps[0] ^ 1

@@ -267,16 +267,25 @@ class Relay:
             self._poll.modify(end.fileno(), events)
 
     def _pass(self, message: Message, name: str, to: str) -> None:
-        on = message
+        on, found = message, None
         try:
             if name == "front" and not message.is_reply:
                 on = self._exchanged(message)
+                found = self._looked_up(message)
             self._ends[to].put(on)
-            self._tell(message, "frontend" if name in ("front", "served") else "backend", on)
+            self._tell(message, "frontend" if name in ("front", "served") else "backend", on, found)
         finally:
             if on is not message:
                 on.close()
             message.close()
+
+    def _looked_up(self, message: Message) -> tuple[int, int] | None:
+        """Where a ring stands that is about to be started: a moment later its device has moved it."""
+        ring = self._heard.rings.get(message.body[0]) if message.body else None
+        if message.name != "SET_VRING_KICK" or ring is None:
+            return None
+        self._heard.look_up(ring)
+        return ring.found
 
     def _exchanged(self, message: Message) -> Message:
         """The message with descriptors of ours, where we have to be in between."""
@@ -344,7 +353,9 @@ class Relay:
         for said in tuple(self._said):
             self._send(viewer, said)
         for message in self._heard.retold():
-            self._send(viewer, self._spelled(message, "state"), message.fds)
+            ring = self._heard.rings.get(message.body[0]) if message.name == "SET_VRING_KICK" else None
+            found = {"found": ring.found if ring is not None else None}
+            self._send(viewer, self._spelled(message, "state") | found, message.fds)
         for (what, index), crossing in self._crossings.items():
             self._send(viewer, {"kind": what, "ring": index, "count": crossing.count, "time": 0})
         self._send(viewer, {"kind": "ready"})
@@ -395,10 +406,10 @@ class Relay:
                 "request": message.request, "flags": message.flags, "body": message.body.hex(),
                 "fds": len(message.fds)}  # fmt: skip
 
-    def _tell(self, message: Message, by: str, on: Message) -> None:
+    def _tell(self, message: Message, by: str, on: Message, found: tuple[int, int] | None) -> None:
         """What went by. Of an eventfd that was exchanged viewers get the one in which what stands is not
         taken yet by whom it is for."""
-        spelled = self._spelled(message, "said", by)
+        spelled = self._spelled(message, "said", by) | {"found": found}
         self._said.append(spelled)
         kept = on if message.name == "SET_VRING_KICK" else message
         fds = tuple(os.dup(fd) for fd in kept.fds)

@@ -32,7 +32,7 @@ from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.reading import LEVELS
-from dataplane.snapshot import AnyQueue, Identity, Snapshot
+from dataplane.snapshot import AnyQueue, Identity, Outside, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, Message
 from dataplane.vhost.overheard import Change, Overheard
@@ -44,6 +44,7 @@ from dataplane.viewed import Viewed
 PAIRS_MAX = 16
 LOOK_NS = 50_000  #: between two looks at the rings while frames are captured,
 COUNT_NS = 1_500_000  #: and while they are only counted
+_UNANSWERED = 2.0  #: seconds after which whoever asked is stuck, not waiting
 _PACKET = 4 << 20
 _FDS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
@@ -85,6 +86,7 @@ class Tap(Viewed):
         self._running: set[int] = set()
         self._ended: dict[int, AnyQueue] = {}
         self._wrong: dict[int, str] = {}
+        self._halted: dict[int, int] = {}  # rings that were told to stop, and what was made available then
         self._regions: list[tuple[int, int, int]] = []
         self._connected = False
         self._crosses = False  # whether notifications pass through the relay
@@ -209,7 +211,10 @@ class Tap(Viewed):
                 self.talk.add(said["by"], message, time=said["time"], fds=said["fds"])
             if state or self._ready.is_set():  # what was said before we came is told again as what stands
                 with self._lock:
-                    self._follow(self._heard.hear(message))
+                    change = self._heard.hear(message)
+                    for index in change.rings if said.get("found") else ():
+                        self._heard.rings[index].found = tuple(said["found"])
+                    self._follow(change)
         finally:
             message.close()
 
@@ -218,7 +223,7 @@ class Tap(Viewed):
     def _follow(self, change: Change) -> None:
         """Brings the engine to where the conversation is."""
         for index in change.stopped & self._running:
-            self._stop(index)
+            self._halted[index] = decode.queue(self.queue_bytes(index, False), False).published
         if change.features:
             self._new_features()
         if change.memory:
@@ -227,7 +232,7 @@ class Tap(Viewed):
             ring = self._heard.rings.get(index)
             if ring is None or index >= 2 * PAIRS_MAX:
                 continue
-            if ring.started and index not in self._running:
+            if ring.started and (index not in self._running or index in self._halted):
                 self._start(ring)
             elif index in self._running:
                 self._engine.foreign_passive(index, not ring.enabled)
@@ -265,10 +270,14 @@ class Tap(Viewed):
             except OSError as error:
                 self.talk.note(f"memory region {at} cannot be looked at: {error.strerror}", refused=True)
         for index in running:
-            self._start(self._heard.rings[index])
+            if self._heard.rings[index].started:
+                self._heard.rings[index].found = None  # that was when it began
+                self._start(self._heard.rings[index])
 
     def _start(self, ring: Ring) -> None:
         at, why = ring.addr, ""
+        if ring.index in self._running:
+            self._stop(ring.index)
         if at is None or not ring.num:
             return
         if f.has(self._heard.features, f.F_ACCESS_PLATFORM):
@@ -285,10 +294,13 @@ class Tap(Viewed):
                     errno.ERANGE: f"a size of {ring.num} cannot be",
                 }.get(error.errno or 0, str(error.strerror))
         if why:
-            self._wrong[ring.index] = why
+            code = "ADDR_STALE" if "stale" in why else "NOT_STARTED"
+            self._wrong[ring.index] = f"{code}: it cannot be looked at: {why}"
             self.talk.note(f"ring {ring.index} cannot be looked at: {why}", refused=True)
             return
         self._wrong.pop(ring.index, None)
+        if base := self._heard.base_wrong(ring):
+            self._wrong[ring.index] = f"BASE_MISMATCH: {base}"
         self._running.add(ring.index)
         self._new_features()
 
@@ -296,6 +308,7 @@ class Tap(Viewed):
         queue = decode.queue(self.queue_bytes(index, True), True)
         self._ended[index] = replace(queue, enabled=False)
         self._running.discard(index)
+        self._halted.pop(index, None)
         self._engine.foreign_stop(index)
 
     def _parted(self, why: str) -> None:
@@ -334,28 +347,60 @@ class Tap(Viewed):
     def _indices(self, info: dict[str, Any]) -> Iterable[int]:
         return self.running
 
-    def _with_eventfds(self, queue: AnyQueue) -> AnyQueue:
-        ring = self._heard.rings.get(queue.index)
-        if ring is None:
-            return queue
-        return replace(queue, kicks_pending=eventfd_count(ring.kick), calls_pending=eventfd_count(ring.call))
+    def _from_outside(self, queue: AnyQueue) -> AnyQueue:
+        """A queue with what its memory does not say."""
+        index = queue.index
+        ring, read = self._heard.rings.get(index), self._engine.observed(index)
+        frames, octets, missed, late = read or (0, 0, 0, 0)
+        stopped = index in self._halted
+        trouble = self._wrong.get(index, "")
+        if stopped and queue.published > self._halted[index]:
+            more = queue.published - self._halted[index]
+            trouble = (
+                f"OBSERVER_STOPPED_RING: its device was told to stop, and the driver does not know: {more}"
+            )
+            trouble += " more made available since"
+        outside = Outside(
+            passive=ring is not None and not ring.enabled,
+            stopped=stopped,
+            kicks_pending=eventfd_count(ring.kick) if ring is not None else None,
+            calls_pending=eventfd_count(ring.call) if ring is not None else None,
+            kicks=self.notifications.get(("kick", index), 0) if self._crosses else None,
+            calls=self.notifications.get(("call", index), 0) if self._crosses else None,
+            frames=frames,
+            bytes=octets,
+            missed=missed,
+            proven=not late,
+            trouble=trouble,
+        )
+        return replace(queue, outside=outside, enabled=queue.enabled and not stopped)
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         with self._lock:
             live = super().snapshot(whole)
-            live = replace(live, queues=tuple(map(self._with_eventfds, live.queues)))
             there = {queue.index for queue in live.queues}
             ended = [queue for index, queue in self._ended.items() if index not in there]
-        queues = sorted((*live.queues, *ended), key=lambda queue: queue.index)
-        return replace(live, queues=tuple(queues), state=live.state if live.queues else "stopped")
+            queues = sorted((*map(self._from_outside, live.queues), *ended), key=lambda queue: queue.index)
+            state = live.state if there else "stopped"
+            return replace(live, queues=tuple(queues), state=state, trouble=self._trouble())
 
     def missed(self) -> tuple[int, bool]:
         """Buffers whose frame could not be read, and whether that count is proven exact."""
         found = [self._engine.observed(index) for index in self.running]
         return sum(one[2] for one in found if one), not any(one[3] for one in found if one)
 
+    def _trouble(self) -> str:
+        """What is wrong between the two as a whole."""
+        late = self._heard.unanswered()
+        if late is not None and late[1] >= _UNANSWERED:
+            return f"CONTROL_DEADLOCK: {late[0]} has waited for its answer for {late[1]:.0f} s"
+        extra = self._identity.accepted & ~self._identity.offered
+        if self._identity.offered and extra:
+            return f"FEATURE_MISMATCH: {', '.join(f.feature_names(extra))} was accepted and not offered"
+        return ""
+
     def _notes(self, info: dict[str, Any]) -> list[str]:
-        notes = [f"ring {index} cannot be looked at: {why}" for index, why in sorted(self._wrong.items())]
+        notes = [f"ring {index}: {why.partition(': ')[2]}" for index, why in sorted(self._wrong.items())]
         if not self._connected:
             notes.insert(0, f"the two are not connected{': ' + self._why if self._why else ''}")
         missed, exact = self.missed()
