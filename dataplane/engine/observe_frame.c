@@ -68,12 +68,13 @@ static bool logged(const struct pair *pair, const struct vq *q) {
 
 void observe_transmitted(struct pair *pair, struct vq *q, const struct noted *buffer, uint16_t id) {
     uint8_t *frame = pair->device.frame;
+    bool late;
     if (!logged(pair, q)) return;
     uint32_t length = gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
-    if (!buffer->sound || length < buffer->bytes || observe_changed(q, buffer, id))
+    if (!buffer->sound || length < buffer->bytes || observe_changed(q, buffer, id, &late))
         observe_missed(q, 1);
     else
-        log_frame(pair, q, buffer, 1, frame, length, 0);
+        log_frame(pair, q, buffer, 1, frame, length, late ? FRAME_LATE : 0);
 }
 
 /* The buffers that the device says a frame takes (5.1.6.4): 1 where it cannot say so. */
@@ -166,7 +167,8 @@ void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots
         uint32_t length =
             by_headers(pair, frame, gather(&buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX));
         buffer.indirect = table;
-        read = length && (!table || ends_with_an_entry(&buffer, length));
+        read = length && (!table || ends_with_an_entry(&buffer, length)) &&
+               !observe_is_far(q, slot, q->drv.used_wrap);
         if (read) log_frame(pair, q, &buffer, 1, frame, length, FRAME_LATE);
     }
     if (!read) observe_missed(q, 1);

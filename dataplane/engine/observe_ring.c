@@ -29,11 +29,13 @@ static void prove(struct pair *pair, struct vq *q, uint64_t lap, bool moved) {
 
 /* ---- split ------------------------------------------------------------------------------------------ */
 
-static bool split_changed(struct vq *q, const struct noted *buffer) {
+static bool split_changed(struct vq *q, const struct noted *buffer, bool *late) {
     uint16_t mask = (uint16_t)(q->size - 1), at = (uint16_t)(buffer->position + q->start_index);
     uint16_t used = observe16(used_idx(q)), avail = observe16(avail_idx(q));
     if ((uint16_t)(avail - at) > q->size) return true; /* its own entry is gone already */
     if (used == q->drv.last_used) return false;
+    *late = (int16_t)(used - at) > 0;
+    if (*late && (uint16_t)(avail - at) > q->size / 2) return true;
     for (at++; at != avail; at++)
         if (observe16(avail_ring(q, at & mask)) == buffer->head) return true;
     return false;
@@ -51,8 +53,7 @@ static void split_skip(struct vq *q, uint16_t used, uint16_t avail) {
     uint16_t gone = (uint16_t)(used - q->dev.last_avail), done = (uint16_t)(used - q->drv.last_used);
     bool ahead = (uint16_t)(q->dev.last_avail - used) <= q->size; /* what was used was noted, all of it */
     forget_all(q);
-    if (q->role == ROLE_RECEIVE || !ahead)
-        observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
+    if (q->role == ROLE_RECEIVE || !ahead) observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
     own16(&q->drv.last_used, used);
     count_set(&q->drv.collected, q->drv.collected + done);
     if (!ahead) {
@@ -190,9 +191,18 @@ static void packed_skip_lap(struct vq *q) {
     count_set(&q->drv.collected, seen + gone);
 }
 
-static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id) {
+/* Whether the driver has gone on half a ring beyond a slot of that lap. */
+static bool packed_far(const struct vq *q, uint16_t slot, uint16_t wrap) {
+    if (advance(q, &slot, (q->size + 1) / 2)) wrap ^= 1;
+    return avail_bit(word_at(q, slot)) == wrap;
+}
+
+static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late) {
     uint16_t at = q->dev.last_avail, wrap = q->dev.avail_wrap;
-    if (avail_bit(word_at(q, buffer->head)) != buffer->wrap) return true;
+    uint64_t head = word_at(q, buffer->head);
+    if (avail_bit(head) != buffer->wrap) return true;
+    *late = looks_used(head);
+    if (*late && packed_far(q, buffer->head, buffer->wrap)) return true;
     if (buffer->position == q->dev.seen && advance(q, &at, buffer->slots)) wrap ^= 1; /* behind itself */
     for (uint32_t i = 0; i < q->size; i++) {
         uint64_t word = word_at(q, at);
@@ -328,8 +338,13 @@ uint32_t observe_look(struct pair *pair, struct vq *q) {
     return q->packed ? packed_look(pair, q) : split_look(pair, q);
 }
 
-bool observe_changed(struct vq *q, const struct noted *buffer, uint16_t id) {
-    return q->packed ? packed_changed(q, buffer, id) : split_changed(q, buffer);
+bool observe_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late) {
+    *late = false;
+    return q->packed ? packed_changed(q, buffer, id, late) : split_changed(q, buffer, late);
+}
+
+bool observe_is_far(const struct vq *q, uint16_t slot, uint16_t wrap) {
+    return avail_bit(word_at(q, slot)) != wrap || packed_far(q, slot, wrap);
 }
 
 bool observe_refilled(struct vq *q, const struct noted *buffer) {

@@ -151,7 +151,7 @@ def test_at_any_pace_what_is_read_is_right_and_what_is_not_is_counted(between: B
     with Frontend(between.driver_at, layout=layout) as driver:  # type: ignore[arg-type]
         driver.flood(length=100, sample=1, directions=("to_device",))
         between.device.flood(length=100, sample=1, directions=("to_device",))
-        driver.set_rate(500_000)
+        driver.set_rate(100_000)
         driver.start()
         assert between.tap.wait_for_rings(10)
         time.sleep(0.3)
