@@ -7,6 +7,11 @@
  * used. Whether a copy may be trusted is asked behind it: a buffer that was offered again meanwhile is
  * missed.
  *
+ * Where only the length was overwritten before it was seen, as a used element of a packed ring does it, the
+ * frame's own headers tell it, if they are sound. A frame that was read when its driver might have had the
+ * buffer back is marked FRAME_LATE: until the driver has gone on by half a ring it stands there still, by all
+ * experience, and nothing proves it.
+ *
  * The counts of a split ring are exact while two looks are less than 65536 buffers apart, those of a packed
  * one while they are less than a lap apart: proven by the time between them (OBSERVE_FASTEST_NS a buffer),
  * else the counts are lower bounds.
