@@ -96,9 +96,7 @@ def unserved(patient: Patient) -> Iterator[Finding]:
     if code == "KICK_UNSERVICED":
         why = f"{several(pending or 0, 'kick')} stand in the eventfd, and the device does not read them"
     elif code == "KICK_MISSING":
-        why = (
-            f"no kick stands in the eventfd, though {wish.words}: none was sent, or it was read in vain"
-        )
+        why = f"no kick stands in the eventfd, though {wish.words}: none was sent, or it was read in vain"
     else:
         why = f"the device does not come: {wish.words}"
     yield patient.finding(

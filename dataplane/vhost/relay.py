@@ -378,11 +378,8 @@ class Relay:
 
     def _inject(self, what: str, index: int) -> None:
         crossing = self._crossings.get((what, index))
-        ring = self._heard.rings.get(index)
         if crossing is not None:
             os.eventfd_write(crossing.target, 1)
-        elif ring is not None and getattr(ring, what) >= 0:
-            os.eventfd_write(getattr(ring, what), 1)
 
     def _drop(self, viewer: socket.socket) -> None:
         if viewer in self._viewers:

@@ -55,7 +55,6 @@ class Tap(Viewed):
     there."""
 
     control = None
-    probe = None
 
     def __init__(
         self,
@@ -152,6 +151,20 @@ class Tap(Viewed):
         super().log_frames(on, sample, program, **more)
         wanted = self._every if self._every is not None else LOOK_NS if on else COUNT_NS
         self._engine.observe_every(wanted)
+
+    @property
+    def probe(self) -> Self | None:
+        """One kick or call may be put in where they pass through the relay."""
+        return self if self._crosses else None
+
+    def kick(self, queue: int) -> None:
+        self._inject("kick", queue)
+
+    def call(self, queue: int) -> None:
+        self._inject("call", queue)
+
+    def _inject(self, what: str, ring: int) -> None:
+        self._sock.send(json.dumps({"do": what, "ring": ring}).encode())
 
     # ---- listening --------------------------------------------------------------------------------------
 

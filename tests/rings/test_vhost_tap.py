@@ -357,6 +357,24 @@ def test_kicks_and_calls_that_pass_are_counted(tmp_path: Path) -> None:
     between.close()
 
 
+def test_a_kick_that_is_put_in_wakes_the_device(tmp_path: Path) -> None:
+    between = Between(tmp_path, notifications=True)
+    driver = ByHand(between.driver_at)
+    driver.greet()
+    tx = driver.ring(1)
+    assert between.tap.wait_for_rings(5)
+    device = between.device
+    wait_until(lambda: device.snapshot(()).queue(1).device.asleep, "it sleeps")  # type: ignore[union-attr]
+    driver.put(tx, HEADER + FRAME, kick=False)
+    assert between.tap.probe is not None
+    between.tap.probe.kick(1)
+    wait_until(lambda: driver.used_idx(tx) == 1, "used")
+    between.tap.probe.call(1)
+    wait_until(lambda: os.eventfd_read(tx.call) > 0, "called")
+    driver.close()
+    between.close()
+
+
 # ---- the doctor -------------------------------------------------------------------------------------------
 
 
