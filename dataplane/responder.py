@@ -23,6 +23,7 @@ import numpy as np
 
 MAC = bytes.fromhex("027273000001")
 MSS = 1460
+_MSS_LEAST = 48  # fewer would be an attack on us
 _HEADER = bytes(12)
 _ARP, _IPV4 = 0x0806, 0x0800
 _ICMP, _TCP, _UDP = 1, 6, 17
@@ -52,6 +53,7 @@ class _Flow:
     expected: int  #: next byte of theirs
     first: int  #: of ours, not acknowledged yet
     window: int  #: how much they take
+    mss: int  #: the longest segment they take
     held: bytearray = field(default_factory=bytearray)  #: from `first` on
     sent: int = 0  #: of `held`, sent already
     closing: bool = False  #: they are done, and so are we once all is echoed
@@ -167,7 +169,8 @@ class Responder:
             self._flows.pop(key, None)
             return
         if flags & _SYN:
-            flow = self._flows[key] = _Flow((seq + 1) & _MASK, ours * 0x10001 & _MASK, window)
+            mss = _mss(body[20 : 4 * (offset >> 4)])
+            flow = self._flows[key] = _Flow((seq + 1) & _MASK, ours * 0x10001 & _MASK, window, mss)
             yield _segment(key, flow.first, flow.expected, _SYN | _ACK, b"", struct.pack(">BBH", 2, 4, MSS))
             flow.first = (flow.first + 1) & _MASK
             return
@@ -205,7 +208,7 @@ class Responder:
         """As much as their window takes; at least an acknowledgement where they wait for one."""
         said = False
         while flow.sent < len(flow.held) and flow.sent < flow.window:
-            part = bytes(flow.held[flow.sent : min(flow.sent + MSS, flow.window)])
+            part = bytes(flow.held[flow.sent : min(flow.sent + flow.mss, flow.window)])
             last = flow.sent + len(part) == len(flow.held)
             yield _segment(key, flow.first + flow.sent, flow.expected, _ACK | (_PSH if last else 0), part)
             flow.sent += len(part)
@@ -223,6 +226,20 @@ class Responder:
             if (flow.sent or flow.done) and now - flow.at >= _AGAIN:
                 flow.sent, flow.done = 0, False
                 yield from self._send(key, flow, answer=False)
+
+
+def _mss(options: bytes) -> int:
+    """What the options of a SYN ask for (RFC 9293, 3.7.1), ours where they do not; never more than ours."""
+    while options and options[0]:
+        if options[0] == 1:
+            options = options[1:]
+            continue
+        if len(options) < 2 or not 2 <= options[1] <= len(options):
+            break
+        if options[0] == 2 and options[1] == 4:
+            return max(_MSS_LEAST, min(MSS, int.from_bytes(options[2:4], "big")))
+        options = options[options[1] :]
+    return MSS
 
 
 def _packet(to: bytes, source: bytes, target: bytes, protocol: int, body: bytes) -> bytes:

@@ -241,12 +241,13 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     return n;
 }
 
-/* Whether a frame of this queue waits that could not be sent. A flood has one always. */
+/* Whether a frame of this queue waits that could not be sent. A flood has one always; at a rate it is due
+ * soon, or not at all. */
 static void note_backlog(const struct side *side, struct vq *q, uint32_t sent) {
     const struct port *port = &side->port;
-    bool waits = port->kind == PORT_FLOOD
-                     ? sent == 0 && !port->muted && !port->per_second && q->index / 2 < port->pairs
-                     : port->has_current && port->current.pair == q->index / 2;
+    bool waits = port->kind == PORT_FLOOD ? sent == 0 && !port->muted && q->index / 2 < port->pairs &&
+                                                (!port->per_second || q->drv.free == 0)
+                                          : port->has_current && port->current.pair == q->index / 2;
     if (count_peek(&q->drv.backlog) != waits) count_put(&q->drv.backlog, waits);
 }
 

@@ -237,17 +237,17 @@ static PyObject *engine_resume(Engine *self, PyObject *args) {
 
 /* ---- traffic ---------------------------------------------------------------------------------------- */
 
-/* Waits until the device has ended the turn it is in, or rests: what it logs from then on is logged as asked.
- */
+/* Waits until the device, or the one side that is ours, has ended the turn it is in, or rests: what it logs
+ * from then on is logged as asked. */
 static void wait_for_turn(struct pair *pair) {
-    struct side *device = &pair->device;
+    struct side *side = pair->device_theirs ? &pair->driver : &pair->device;
     struct timespec until = gate_deadline(1000), now, nap = {0, 20000};
-    uint64_t turn = count_get(&device->loops);
+    uint64_t turn = count_get(&side->loops);
     bool parked = false;
-    while (flag_get(&pair->running) && count_get(&device->loops) == turn && !flag_get(&device->asleep) &&
+    while (flag_get(&pair->running) && count_get(&side->loops) == turn && !flag_get(&side->asleep) &&
            !parked) {
         pthread_mutex_lock(&pair->gate.lock);
-        parked = pair->gate.side[1].parked;
+        parked = pair->gate.side[side->door.side].parked;
         pthread_mutex_unlock(&pair->gate.lock);
         clock_gettime(CLOCK_MONOTONIC, &now);
         if (now.tv_sec > until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec > until.tv_nsec)) break;

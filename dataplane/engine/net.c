@@ -312,12 +312,14 @@ static uint32_t receive_frames(struct side *device, struct vq *q, struct hand *h
     return moved;
 }
 
-/* Whether a frame for this queue waits for buffers. A flood has one always. */
+/* Whether a frame for this queue waits for buffers. A flood has one always; at a rate it is due soon, or not
+ * at all. */
 static void note_backlog(const struct side *device, struct vq *q, uint32_t placed) {
     const struct port *port = &device->port;
-    bool waits = port->kind == PORT_FLOOD
-                     ? placed == 0 && !port->muted && !port->per_second && q->index / 2 < port->pairs
-                     : port->has_current && port->current.pair == q->index / 2;
+    const struct hand *hand = q->dev.hand;
+    bool waits = port->kind == PORT_FLOOD ? placed == 0 && !port->muted && q->index / 2 < port->pairs &&
+                                                (!port->per_second || hand->have == 0)
+                                          : port->has_current && port->current.pair == q->index / 2;
     if (count_peek(&q->dev.backlog) != waits) count_put(&q->dev.backlog, waits);
 }
 

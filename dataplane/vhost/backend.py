@@ -170,7 +170,7 @@ class Backend(Network):
 
     def before_stop(self, index: int) -> None:
         """A ring is about to be stopped: it is kept as it is."""
-        queue = decode.queue(self.queue_bytes(index, True), True)
+        queue = self._with_eventfds(decode.queue(self.queue_bytes(index, True), True))
         self._ended[index] = replace(queue, enabled=False)
 
     def changed(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,11 @@ _MAPPING = {
 }
 
 
+def _file(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
+
+
 class Session:
     """See the module. `run` serves until the front-end hangs up; `end` lets go of everything it gave."""
 
@@ -56,6 +62,8 @@ class Session:
         self.accepted = 0
         self.status = 0
         self.regions: list[p.Region] = []
+        self._files: dict[p.Region, tuple[int, int]] = {}  # which file each lies in: device and inode
+        self._given = Counter[p.Region]()  # how often each was added
         self.rings: dict[int, Ring] = {}
 
     # ---- one message after the other --------------------------------------------------------------------
@@ -201,6 +209,7 @@ class Session:
             why = _MAPPING.get(error.errno or 0, error.strerror)
             raise Refused(f"memory region {region}: {why}") from None
         self.regions.append(region)
+        self._files[region], self._given[region] = _file(fd), 1
 
     def _unmap(self, region: p.Region) -> None:
         try:
@@ -210,14 +219,20 @@ class Session:
                 f"memory region {region}: {_MAPPING.get(error.errno or 0, error.strerror)}"
             ) from None
         self.regions.remove(region)
+        del self._files[region], self._given[region]
 
     def _get_max_mem_slots(self, _: p.Empty, __: Message) -> p.Payload:
         return p.U64(MEM_SLOTS)
 
     def _add_mem_reg(self, carried: p.SingleRegion, message: Message) -> None:
+        """QEMU up to 8.0 adds a region once for every queue pair, and removes it as often."""
+        (fd,) = message.fds
+        if self._files.get(carried.region) == _file(fd):
+            self._given[carried.region] += 1
+            return
         if len(self.regions) >= MEM_SLOTS:
             raise Refused(f"ADD_MEM_REG: there are {MEM_SLOTS} regions already")
-        self._map(carried.region, message.fds[0])
+        self._map(carried.region, fd)
 
     def _rem_mem_reg(self, carried: p.SingleRegion, _: Message) -> None:
         """The file offset says nothing about which region is meant."""
@@ -228,7 +243,10 @@ class Session:
                 given.user_addr,
                 given.size,
             ):
-                self._unmap(region)
+                if self._given[region] > 1:
+                    self._given[region] -= 1
+                else:
+                    self._unmap(region)
                 return
         raise Refused(f"REM_MEM_REG: there is no region {given}")
 

@@ -55,9 +55,9 @@ def test_ping_and_udp() -> None:
 class Peer:
     """The other end of a TCP connection, by hand."""
 
-    def __init__(self, host: Responder, port: int = 7) -> None:
+    def __init__(self, host: Responder, port: int = 7, options: bytes = b"") -> None:
         self.host, self.port, self.seq, self.ack = host, port, 1000, 0
-        (answer,) = self.say(2)
+        (answer,) = self.say(2, options=options)
         (
             flags,
             seq,
@@ -69,11 +69,19 @@ class Peer:
         assert not self.say(16)
 
     def say(
-        self, flags: int, data: bytes = b"", *, seq: int | None = None, window: int = 65535
+        self,
+        flags: int,
+        data: bytes = b"",
+        *,
+        seq: int | None = None,
+        window: int = 65535,
+        options: bytes = b"",
     ) -> list[bytes]:
         at = self.seq if seq is None else seq
-        head = struct.pack(">HHIIBBHHH", 4321, self.port, at, self.ack, 0x50, flags, window, 0, 0)
-        return list(self.host.answers(_ip(6, head + data)))
+        options += bytes(-len(options) % 4)
+        offset = (5 + len(options) // 4) << 4
+        head = struct.pack(">HHIIBBHHH", 4321, self.port, at, self.ack, offset, flags, window, 0, 0)
+        return list(self.host.answers(_ip(6, head + options + data)))
 
     def read(self, frame: bytes) -> tuple[int, int, int, bytes]:
         """(flags, seq, ack, data)"""
@@ -100,6 +108,24 @@ def test_tcp_echoes_and_ends() -> None:
         assert not peer.say(16)
         ((flags, *_),) = [peer.read(one) for one in peer.say(16)]
         assert flags & 4, "the connection is forgotten"
+
+
+def test_tcp_keeps_to_the_length_of_a_segment_that_is_asked_for() -> None:
+    for options, longest in (
+        (struct.pack(">BBH", 2, 4, 860), 860),
+        (b"\1\1" + struct.pack(">BBHBB", 2, 4, 860, 1, 0), 860),
+        (struct.pack(">BBHBBH", 99, 4, 7, 2, 4, 860), 860),
+        (struct.pack(">BBH", 2, 4, 9000), 1460),
+        (struct.pack(">BBH", 2, 4, 1), 48),
+        (b"\0\2\4\1", 1460),
+        (b"\2\0\1\1", 1460),
+        (b"\1\1\1\2", 1460),
+    ):
+        with Responder() as host:
+            peer = Peer(host, options=options)
+            answers = [peer.read(one) for one in peer.say(24, bytes(3000))]
+            assert next(len(data) for *_, data in answers) == longest, options
+            assert sum(len(data) for *_, data in answers) == 3000
 
 
 def test_tcp_keeps_to_the_window_and_sends_again() -> None:

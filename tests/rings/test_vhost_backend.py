@@ -230,12 +230,19 @@ def test_regions_come_one_by_one(device: Backend) -> None:
     os.ftruncate(extra, 8192)
     region = p.Region(GUEST + (1 << 30), 8192, USER + (1 << 30), 0)
     assert not driver.say("ADD_MEM_REG", p.SingleRegion(region), (extra,))
-    assert driver.say("ADD_MEM_REG", p.SingleRegion(region), (extra,)), "it is there already"
+    assert not driver.say("ADD_MEM_REG", p.SingleRegion(region), (extra,)), "QEMU does, for each queue pair"
+    other = os.memfd_create("by-hand-other")
+    os.ftruncate(other, 8192)
+    assert driver.say("ADD_MEM_REG", p.SingleRegion(region), (other,)), "it overlaps"
+    os.close(other)
     os.pwrite(extra, HEADER + FRAME, 4096)
     driver.descriptor(tx, 0, region.guest_addr + 4096, len(HEADER + FRAME))
     driver.publish(tx, 0)
     os.eventfd_write(tx.kick, 1)
     used(driver, tx, 1)
+    assert not driver.say("REM_MEM_REG", p.SingleRegion(region))
+    driver.put(tx, HEADER + FRAME)
+    used(driver, tx, 2)
     assert not driver.say("REM_MEM_REG", p.SingleRegion(region))
     assert driver.say("REM_MEM_REG", p.SingleRegion(region)), "it is gone already"
     main = p.Region(GUEST, BYTES, USER, 0)
@@ -246,7 +253,7 @@ def test_regions_come_one_by_one(device: Backend) -> None:
     one = p.Region(GUEST + (9 << 30), 4096, USER + (9 << 30), 0)
     assert driver.say("ADD_MEM_REG", p.SingleRegion(one), (extra,)), "there is no slot left"
     driver.put(tx, HEADER + FRAME)
-    used(driver, tx, 2)
+    used(driver, tx, 3)
     os.close(extra)
     driver.close()
 
