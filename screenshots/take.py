@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from held import Held
 from pages import pages
 from posed import Posed
 from scenes import SCENES, ByHand, Picture
@@ -39,7 +40,7 @@ def plain(svg: str) -> str:
 async def draw(picture: Picture) -> str:
     """The picture as SVG."""
     pair = picture.pair()
-    posed = Posed(pair, picture.clock(), picture.state)
+    posed = pair if isinstance(pair, Held) else Posed(pair, picture.clock(), picture.state)
     assert isinstance(posed, RingSource)
     pair.start()
     app = ByHand(posed, **picture.options)

@@ -85,6 +85,7 @@ class Tap(Viewed):
         self._running: set[int] = set()
         self._ended: dict[int, AnyQueue] = {}
         self._wrong: dict[int, str] = {}
+        self._missed, self._proven = 0, True  # of rings that were stopped
         self._halted: dict[int, int] = {}  # rings that were told to stop, and what was made available then
         self._regions: list[tuple[int, int, int]] = []
         self._connected = False
@@ -319,6 +320,8 @@ class Tap(Viewed):
 
     def _stop(self, index: int) -> None:
         queue = decode.queue(self.queue_bytes(index, True), True)
+        if (read := self._engine.observed(index)) is not None:
+            self._missed, self._proven = self._missed + read[2], self._proven and not read[3]
         self._ended[index] = replace(queue, enabled=False)
         self._running.discard(index)
         self._halted.pop(index, None)
@@ -398,9 +401,9 @@ class Tap(Viewed):
             return replace(live, queues=tuple(queues), state=state, trouble=self._trouble())
 
     def missed(self) -> tuple[int, bool]:
-        """Buffers whose frame could not be read, and whether that count is proven exact."""
-        found = [self._engine.observed(index) for index in self.running]
-        return sum(one[2] for one in found if one), not any(one[3] for one in found if one)
+        """Buffers whose frame could not be read so far, and whether that count is proven exact."""
+        found = [one for index in self.running if (one := self._engine.observed(index)) is not None]
+        return self._missed + sum(one[2] for one in found), self._proven and not any(one[3] for one in found)
 
     def _trouble(self) -> str:
         """What is wrong between the two as a whole."""

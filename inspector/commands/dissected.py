@@ -96,6 +96,7 @@ def _ring(frame: Frame, stages: Any) -> Json:
         "buffers": frame.buffers,
         "indirect": bool(frame.flags & INDIRECT),
         "fixed": bool(frame.flags & FIXED),
+        "late": bool(frame.flags & LATE),
         "available": available or None,
         "used": used or None,
         "collected": collected or None,

@@ -16,12 +16,9 @@ from textual.screen import Screen
 from dataplane.decode import queue_name
 from dataplane.features import feature_names, mask
 from dataplane.records import Role
-from dataplane.vhost.backend import Backend
-from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, protocol_names
-from dataplane.vhost.peer import Peer
+from dataplane.vhost.peer import Peer, Spoken
 from dataplane.vhost.talk import Said
-from dataplane.vhost.tap import Tap
 from inspector.numbers import duration
 from inspector.sanitise import clean
 from inspector.tick import Selection, Tick
@@ -109,7 +106,7 @@ class PeerScreen(Screen[None]):
         self._shown = tick
         source, about = self.ringscope.session.source, self.query_one("#about", Words)
         tables = {name: self.query_one(f"#{name}", Grid) for name in ("rings", "memory", "talk")}
-        if not isinstance(source, Backend | Frontend | Tap):
+        if not isinstance(source, Spoken):
             about.put(_NOBODY)
             for table in tables.values():
                 table.display = False
