@@ -31,6 +31,7 @@ from capture.frame import (
     INDIRECT,
     KICK_QUIET,
     KICK_SENT,
+    LATE,
     Frame,
 )
 from capture.pcap import ETHERNET
