@@ -176,3 +176,10 @@ class Engine:
     def foreign_passive(self, queue: int, passive: bool, /) -> None:
         """Nothing is received any more, and what is sent is dropped."""
     def foreign_notify(self, queue: int, call: bool, fd: int, /) -> None: ...
+
+    # Both sides are other processes.
+    def observe_every(self, nanoseconds: int, /) -> None:
+        """The time between two looks at the rings; 0: a processor of its own."""
+    def observed(self, queue: int, /) -> tuple[int, int, int, int] | None:
+        """(frames read whole, their bytes, buffers missed, looks that came too late to prove the counts);
+        None while it is not started."""

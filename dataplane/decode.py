@@ -11,7 +11,16 @@ import numpy as np
 
 from dataplane.layout import DESC, PACKED_DESC, USED_ELEM
 from dataplane.records import QUEUE_HEADER, Path, Reason, Role
-from dataplane.snapshot import AnyQueue, Array, DeviceState, DriverState, Notify, PackedQueue, SplitQueue
+from dataplane.snapshot import (
+    AnyQueue,
+    Array,
+    DeviceState,
+    DriverState,
+    Notify,
+    Outside,
+    PackedQueue,
+    SplitQueue,
+)
 
 ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "quiet", "sent")
 
@@ -146,6 +155,7 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
         "tables_left_out": v["tables_left_out"],
         "driver": None if v["theirs"] & 1 else _driver(words, v["kick_pending"]),
         "device": None if v["theirs"] & 2 else _device(words, v["call_pending"]),
+        "outside": Outside(passive=bool(v["theirs"] & 4)) if v["theirs"] else None,
     }
     low, high = 0xFFFF, 16
     if packed:

@@ -74,6 +74,7 @@ EVENT = np.dtype(
 
 FRAME_INDIRECT = 1  #: the buffer came through an indirect table
 FRAME_FIXED = 2  #: the queue uses the fixed slot-to-descriptor mapping
+FRAME_LATE = 4  #: read from outside when its driver might have had the buffer back
 TO_DEVICE = 0
 TO_DRIVER = 1
 

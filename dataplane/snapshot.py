@@ -102,6 +102,23 @@ class DeviceState:
     kicks_pending: int | None = None  #: what stands in the eventfd of a driver that is another process
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is known of a queue whose sides are not both ours, beside its memory."""
+
+    passive: bool = False  #: started, and not enabled: nothing is received, what is sent is dropped
+    stopped: bool = False  #: stopped by a message, and still looked at
+    kicks_pending: int | None = None  #: what stands in the eventfd, not taken yet; None: not to be known
+    calls_pending: int | None = None
+    kicks: int | None = None  #: that passed through a tap's relay; None: they do not pass there
+    calls: int | None = None
+    frames: int = 0  #: read whole, and their bytes
+    bytes: int = 0
+    missed: int = 0  #: buffers that came and went between two looks
+    proven: bool = True  #: whether no more than that can have been missed
+    trouble: str = ""  #: a code of what is wrong with how it was set up, a colon, and the words
+
+
 @dataclass(frozen=True)
 class Queue:
     """What both layouts share.
@@ -137,6 +154,7 @@ class Queue:
     tables_left_out: int
     driver: DriverState | None
     device: DeviceState | None
+    outside: Outside | None = field(default=None, kw_only=True)  #: None: both sides are ours
 
     @cached_property
     def owners(self) -> tuple[int, int, int, int]:
@@ -242,6 +260,7 @@ class Snapshot:
     logs: Logs
     queues: tuple[AnyQueue, ...]
     notes: tuple[str, ...] = field(default=())  #: what a reader must know, in plain words
+    trouble: str = ""  #: as `Outside.trouble`, of the two other processes as a whole
 
     def queue(self, index: int) -> AnyQueue:
         """The queue with this virtqueue index; KeyError names those that exist."""

@@ -81,6 +81,14 @@ class Control(Protocol):
     def reset_queue(self, queue: int) -> None: ...
 
 
+@runtime_checkable
+class FramesLogged(Protocol):
+    """A source that logs what we ask for of the frames that cross it."""
+
+    def log_frames(self, on: bool, sample: int = 1, program: bytes | None = None) -> None:
+        """As `Control.log_frames`."""
+
+
 class Probe(Protocol):
     """One spurious notification, which the spec lets every side tolerate (2.7.7, 2.8.10)."""
 

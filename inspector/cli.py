@@ -30,7 +30,18 @@ PAIR_COMMANDS = (
     "capture",
     "record",
 )  #: those that open a pair
-COMMANDS = (*PAIR_COMMANDS, "device", "driver", "open", "play", "learn", "explain", "dissect", "extcap")
+COMMANDS = (
+    *PAIR_COMMANDS,
+    "device",
+    "driver",
+    "tap",
+    "open",
+    "play",
+    "learn",
+    "explain",
+    "dissect",
+    "extcap",
+)
 _BEFORE_A_MINUS = ("--features", "--at", "--from", "--to")  #: whose values may begin with a minus sign
 
 _ABOUT = """\
@@ -59,6 +70,8 @@ examples:
   ringscope open a.ring                      the screens on that file, on any machine
   ringscope play a.toml                      a scenario: a pair that is scripted
   ringscope device --listen /tmp/ring.sock   be the device of a QEMU guest or of DPDK, and look
+  ringscope tap --listen /tmp/a --connect /tmp/b
+                                             stand between a QEMU guest and its back-end, and look
   ringscope learn                            what a virtqueue is, from the beginning
 
 exit codes:
@@ -192,6 +205,9 @@ def parser() -> argparse.ArgumentParser:
     )
     peers.add_driver_options(
         add_plain("driver", "be the driver for DPDK's vhost", peers.DRIVER, peers.DRIVER_EXAMPLES)
+    )
+    peers.add_tap_options(
+        add_plain("tap", "look on between QEMU or DPDK and its back-end", peers.TAP, peers.TAP_EXAMPLES)
     )
     _add_play(add_plain("play", "run a scenario", _PLAY))
     _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
@@ -334,10 +350,11 @@ def _check(options: argparse.Namespace) -> str | None:
         if options.tree and options.fields is not None:
             return "--fields and --tree exclude each other: choose the fields, or have them all"
         return None
-    if options.command in ("device", "driver"):
-        screens = not options.json and not has_terminal()
-        told = peers.device_contradiction if options.command == "device" else peers.driver_contradiction
-        return told(options) or (f"{NO_TERMINAL} --json" if screens else None)
+    if options.command in ("device", "driver", "tap"):
+        screens = not options.json and not has_terminal() and not getattr(options, "end", None)
+        told = {"device": peers.device_contradiction, "driver": peers.driver_contradiction}
+        problem = told.get(options.command, peers.tap_contradiction)(options)
+        return problem or (f"{NO_TERMINAL} --json" if screens else None)
     if options.command in ("open", "play", "learn"):
         return _check_opened(options)
     problem = contradiction(options)

@@ -119,6 +119,7 @@ def _queue(queue: AnyQueue) -> Json:
             out["device_event"] = {"off_wrap": queue.device_off_wrap, "flags": queue.device_flags}
     out["driver"] = _side(queue.driver)
     out["device"] = _side(queue.device)
+    out["outside"] = dataclasses.asdict(queue.outside) if queue.outside else None
     return out
 
 
@@ -186,6 +187,7 @@ def _brief(queue: AnyQueue, tick: Tick) -> Json:
         **dict(indices),
         "kicks": dataclasses.asdict(driver.kick) if driver else None,
         "calls": dataclasses.asdict(device.call) if device else None,
+        "outside": dataclasses.asdict(queue.outside) if queue.outside else None,
         "frames_per_s": round(meter.frames_per_s, 1),
         "bytes_per_s": round(meter.bytes_per_s, 1),
         "buffers_per_s": round(meter.buffers_per_s, 1),

@@ -16,7 +16,7 @@ from capture import frame as kept
 from capture.bpf import Program
 from capture.store import Block, FrameStore
 from dataplane.snapshot import Array, Snapshot
-from dataplane.source import START, Cursor, Frames, RingSource
+from dataplane.source import START, Cursor, Frames, FramesLogged, RingSource
 from inspector.stages import KEEP, Mask, Stages
 
 _BATCHES = 8  #: batches of frames that one reading takes at most
@@ -122,12 +122,9 @@ class Keeping:
         self._log(on, self._source.snapshot(()).logs.frame_sample, self.program)
 
     def _log(self, on: bool, sample: int, program: Program | None) -> None:
-        control = self._source.control
-        if control is None:
-            raise RuntimeError(
-                f"what {self._source.identity.name} logs cannot be chosen: no side of it is ours"
-            )
-        control.log_frames(on, sample, program.instructions if program else None)
+        if not isinstance(self._source, FramesLogged):
+            raise RuntimeError(f"what {self._source.identity.name} logs cannot be chosen: it is the past")
+        self._source.log_frames(on, sample, program.instructions if program else None)
 
     def newest_at(self, time: int) -> int:
         """The newest frame that was logged up to `time`, ns since the epoch; one before the first: none."""

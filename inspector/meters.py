@@ -125,12 +125,13 @@ def _meter(start: int, old: Counts, end: int, new: Counts, history: tuple[float,
 
 def counts_of(queue: AnyQueue) -> Counts:
     """Frames, bytes, used buffers, kicks and calls of a queue so far."""
-    driver, device = queue.driver, queue.device
-    side = driver or device
+    driver, device, outside = queue.driver, queue.device, queue.outside
+    side = driver or device or outside
+    passed = (outside.kicks or 0, outside.calls or 0) if outside else (0, 0)
     return (
         side.frames if side else 0,
         side.bytes if side else 0,
         queue.used,
-        driver.kick.sent if driver else device.call.received if device else 0,
-        device.call.sent if device else driver.kick.received if driver else 0,
+        driver.kick.sent if driver else device.call.received if device else passed[0],
+        device.call.sent if device else driver.kick.received if driver else passed[1],
     )

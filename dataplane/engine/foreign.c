@@ -3,6 +3,7 @@
 #include "foreign.h"
 
 #include "breaks.h"
+#include "observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,7 +39,7 @@ void foreign_features(struct pair *pair, uint64_t features, uint8_t status) {
 int foreign_map(struct pair *pair, uint64_t address, uint64_t user, uint64_t size, int fd,
                 uint64_t file_offset) {
     bool was_running = begin(pair);
-    int error = memory_map(&pair->memory, address, user, size, fd, file_offset, true);
+    int error = memory_map(&pair->memory, address, user, size, fd, file_offset, !pair_observed(pair));
     end(pair, was_running);
     return error;
 }
@@ -100,7 +101,9 @@ static void queue_stop(struct vq *q) {
     flag_set(&q->enabled, 0);
     ring_free(q);
     free(q->dev.hand);
+    free(q->observer);
     q->dev.hand = NULL;
+    q->observer = NULL;
     q->desc = NULL;
     q->driver_area = q->device_area = NULL;
     close_fd(&q->drv.kick);
@@ -143,7 +146,9 @@ int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue 
     int error = find_areas(pair, q, given);
     if (!error) {
         q->dev.hand = calloc(1, net_hand_bytes());
-        if (!q->dev.hand || ring_init(q) || snapshot_make_room(pair, q->size)) error = ENOMEM;
+        if (!q->dev.hand || ring_init(q) || snapshot_make_room(pair, q->size) ||
+            (pair_observed(pair) && observe_open(q)))
+            error = ENOMEM;
     }
     if (error) {
         queue_stop(q);
@@ -156,11 +161,13 @@ int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue 
             device_broken(q, MEMORY_GONE);
         else
             ring_attach(q, &given->from);
+        if (!q->dev.broken && q->observer) observe_attach(q);
         memory_unwatch();
         take_fd(&q->drv.kick, given->kick);
         take_fd(&q->dev.call, given->call);
         flag_set(&q->passive, given->passive);
         flag_set(&q->enabled, 1);
+        pair->device.begun = false;
         breaks_queue_reset(pair, index);
         door_note(&pair->driver.door, EV_QUEUE_RESET, index, 0, q->generation);
     }

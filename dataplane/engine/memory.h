@@ -50,6 +50,15 @@ static inline uint8_t *memory_translate(const struct memory *memory, uint64_t ad
     return NULL;
 }
 
+/* Bytes from an address on that are inside its region; 0 where it is in none. */
+static inline uint64_t memory_room(const struct memory *memory, uint64_t address) {
+    for (unsigned i = 0; i < memory->regions; i++) {
+        uint64_t offset = address - memory->region[i].address;
+        if (offset < memory->region[i].size) return memory->region[i].size - offset;
+    }
+    return 0;
+}
+
 /* The address of a pointer into some region, 0 where it is in none. */
 uint64_t memory_address(const struct memory *memory, const void *host);
 

@@ -436,6 +436,7 @@ static PyMethodDef methods[] = {
     METHOD(foreign_stop, METH_VARARGS), METHOD(foreign_passive, METH_VARARGS),
     METHOD(foreign_notify, METH_VARARGS), METHOD(foreign_pairs, METH_VARARGS),
     METHOD(foreign_share, METH_NOARGS), METHOD(foreign_eventfds, METH_VARARGS),
+    METHOD(observe_every, METH_VARARGS), METHOD(observed, METH_VARARGS),
     {NULL, NULL, 0, NULL},
 };
 /* clang-format on */

@@ -52,6 +52,8 @@ PyObject *engine_poke(Engine *self, PyObject *args);
 PyObject *engine_foreign_features(Engine *self, PyObject *args);
 PyObject *engine_foreign_pairs(Engine *self, PyObject *args);
 PyObject *engine_foreign_share(Engine *self, PyObject *unused);
+PyObject *engine_observe_every(Engine *self, PyObject *args);
+PyObject *engine_observed(Engine *self, PyObject *args);
 PyObject *engine_foreign_eventfds(Engine *self, PyObject *args);
 PyObject *engine_foreign_map(Engine *self, PyObject *args);
 PyObject *engine_foreign_unmap(Engine *self, PyObject *args);

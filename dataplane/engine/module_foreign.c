@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "module.h"
 #include "foreign.h"
+#include "observe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -145,5 +146,33 @@ PyObject *engine_foreign_notify(Engine *self, PyObject *args) {
     Py_BEGIN_ALLOW_THREADS;
     foreign_notify(pair, index, call, fd);
     Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
+PyObject *engine_observe_every(Engine *self, PyObject *args) {
+    unsigned long long nanoseconds;
+    if (!PyArg_ParseTuple(args, "K", &nanoseconds)) return NULL;
+    PAIR_OR_RETURN;
+    observe_every(pair, nanoseconds);
+    Py_RETURN_NONE;
+}
+
+/* Of a queue of two other processes: (frames read whole, their bytes, missed, unproven); None: not started.
+ */
+PyObject *engine_observed(Engine *self, PyObject *args) {
+    unsigned index;
+    if (!PyArg_ParseTuple(args, "I", &index)) return NULL;
+    PAIR_OR_RETURN;
+    struct vq *q = any_queue(pair, index);
+    if (!q) return NULL;
+    PyObject *found = NULL;
+    pthread_mutex_lock(&pair->life);
+    const struct observer *o = q->observer;
+    if (o)
+        found = Py_BuildValue(
+            "(KKKK)", (unsigned long long)count_peek(&o->frames), (unsigned long long)count_peek(&o->bytes),
+            (unsigned long long)count_peek(&o->missed), (unsigned long long)count_peek(&o->unproven));
+    pthread_mutex_unlock(&pair->life);
+    if (o) return found;
     Py_RETURN_NONE;
 }

@@ -8,29 +8,10 @@
 #include "breaks.h"
 #include "fault.h"
 #include "own.h"
-#include "packed_event.h"
+#include "packed.h"
 
 static uint64_t packed_word(uint32_t len, uint16_t id, uint16_t flags) {
     return len | (uint64_t)id << 32 | (uint64_t)flags << 48;
-}
-static uint16_t word_flags(uint64_t word) { return (uint16_t)(word >> 48); }
-static uint16_t word_id(uint64_t word) { return (uint16_t)(word >> 32); }
-
-static uint16_t avail_bits(uint16_t wrap) { return wrap ? DESC_AVAIL : DESC_USED; }
-static uint16_t used_bits(uint16_t wrap) { return wrap ? DESC_AVAIL | DESC_USED : 0; }
-static bool is_avail(uint16_t flags, uint16_t wrap) {
-    return (flags & (DESC_AVAIL | DESC_USED)) == avail_bits(wrap);
-}
-static bool is_used(uint16_t flags, uint16_t wrap) {
-    return (flags & (DESC_AVAIL | DESC_USED)) == used_bits(wrap);
-}
-
-/* Moves a slot on by `slots`; returns whether it wrapped. */
-static bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
-    uint32_t at = *slot + slots;
-    bool wrapped = at >= q->size;
-    *slot = (uint16_t)(wrapped ? at - q->size : at);
-    return wrapped;
 }
 
 /* A side's wrap counter behind a step that wrapped. */
@@ -323,6 +304,11 @@ static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, 
     }
 }
 
+static enum reason packed_walk(struct vq *q, struct chain *chain, uint16_t head) {
+    const uint64_t *desc = q->desc + 2 * head;
+    return take_chain(q, chain, head, load64(q->dev.door, desc), load64(q->dev.door, desc + 1));
+}
+
 static uint32_t packed_next(struct vq *q, struct chain *chains, uint32_t count) {
     struct device_half *dev = &q->dev;
     uint16_t at = dev->last_avail, wrap = dev->avail_wrap, first = at;
@@ -504,5 +490,5 @@ static void packed_put_back(struct vq *q, const struct chain *chains, uint32_t c
 const struct ring_ops packed_ops = {
     packed_add,      packed_publish,   packed_collect, packed_repeat,   packed_reclaim,  packed_kick_needed,
     packed_calls_on, packed_calls_off, packed_next,    packed_complete, packed_flush,    packed_call_needed,
-    packed_kicks_on, packed_kicks_off, packed_start,   packed_attach,   packed_put_back,
+    packed_kicks_on, packed_kicks_off, packed_start,   packed_attach,   packed_put_back, packed_walk,
 };

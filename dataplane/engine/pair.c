@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "breaks.h"
 #include "fault.h"
+#include "observe.h"
 #include "own.h"
 
 #include <errno.h>
@@ -98,7 +99,9 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
 static void queue_close(struct pair *pair, struct vq *q) {
     ring_free(q);
     free(q->dev.hand);
+    free(q->observer);
     q->dev.hand = NULL;
+    q->observer = NULL;
     driver_pool_close(&pair->pool[q->index]);
     if (q->drv.kick.fd >= 0) close(q->drv.kick.fd);
     if (q->dev.call.fd >= 0) close(q->dev.call.fd);
@@ -237,11 +240,12 @@ int pair_start(struct pair *pair, bool driver_polls, bool device_polls, bool fro
     } else
         play_go(&pair->clock, pair_now(pair));
     flag_set(&pair->running, 1);
-    const bool theirs[2] = {pair->driver_theirs, pair->device_theirs};
+    bool observed = pair_observed(pair);
+    const bool theirs[2] = {pair->driver_theirs, pair->device_theirs && !observed};
     for (int i = 0; i < 2; i++) {
         if (theirs[i]) continue;
         pair->gate.side[i].absent = false;
-        int error = pthread_create(&sides[i]->thread, NULL, side_run, sides[i]);
+        int error = pthread_create(&sides[i]->thread, NULL, observed ? observe_run : side_run, sides[i]);
         if (error) {
             pair->gate.side[i].absent = true;
             pair_close(pair);

@@ -50,6 +50,7 @@ struct side {
     struct port port;
     pthread_t thread;
     bool started, polling;
+    bool begun; /* it asked for no notifications, as one that is awake does */
     uint32_t asleep;
     uint32_t look; /* something changed while it rested: it must not sleep on */
     int wake_fd;
@@ -82,6 +83,7 @@ struct pair {
     bool bare;      /* queues without a device type: for tests and for a learner's own half */
     bool packed;
     bool driver_theirs, device_theirs;
+    uint64_t look_every; /* observe.h: nanoseconds */
     uint16_t start_index, start_wrap;
     uint32_t mtu, buffer_bytes;
     struct breaks *breaks;
@@ -160,6 +162,10 @@ void pair_stopped(struct pair *pair);
 /* Trace level from here on. Both sides rest, or have not begun. */
 void pair_trace(struct pair *pair, uint32_t level);
 bool pair_frozen(const struct pair *pair);
+/* Both sides are other processes: rings that are only looked at. */
+static inline bool pair_observed(const struct pair *pair) {
+    return pair->driver_theirs && pair->device_theirs;
+}
 void pair_wake(struct pair *pair);
 
 int pair_reset_queue(struct pair *pair, uint32_t queue); /* 0; -1: did not come to rest */

@@ -212,6 +212,8 @@ struct ring_ops {
     /* The device's half alone, over a ring that is in use. */
     void (*attach)(struct vq *, const struct ring_place *from);
     void (*put_back)(struct vq *, const struct chain *, uint32_t count); /* the newest that next() gave */
+    /* The chain that begins at a slot, whoever holds it: nothing is taken. */
+    enum reason (*walk)(struct vq *, struct chain *, uint16_t head);
 };
 extern const struct ring_ops split_ops, packed_ops;
 
@@ -231,10 +233,11 @@ struct vq {
     uint64_t *desc; /* 2 words each */
     uint16_t *driver_area;
     uint16_t *device_area;
-    struct own *own;        /* what the journal has told of both halves */
-    bool watching;          /* any slot */
-    const uint8_t *watched; /* [N], breaks.h: the group of a slot's rules; 0: none */
-    uint32_t longest;       /* breaks.h: elements of a buffer that are nothing special */
+    struct own *own;           /* what the journal has told of both halves */
+    bool watching;             /* any slot */
+    const uint8_t *watched;    /* [N], breaks.h: the group of a slot's rules; 0: none */
+    uint32_t longest;          /* breaks.h: elements of a buffer that are nothing special */
+    struct observer *observer; /* observe.h: where both halves are of other processes */
     struct driver_half drv __attribute__((aligned(128)));
     struct device_half dev __attribute__((aligned(128)));
 };

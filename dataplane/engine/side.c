@@ -124,7 +124,7 @@ static void fall_asleep(struct side *side) {
 
 static void run_turns(struct side *side) {
     struct pair *pair = side->pair;
-    bool idle = false, begun = false;
+    bool idle = false;
     unsigned spins = 0;
     while (!flag_get(&pair->closing)) {
         if (faulty(&side->door)) {
@@ -133,9 +133,9 @@ static void run_turns(struct side *side) {
         }
         if (UNLIKELY(armed(&side->door) & ARM_GATE))
             gate_arrive(&pair->gate, side->door.side, GATE_TURN, idle);
-        if (!begun) { /* behind the gate: a pair that starts frozen has done nothing yet */
+        if (!side->begun) { /* behind the gate: a pair that starts frozen has done nothing yet */
             side_hush(side);
-            begun = true;
+            side->begun = true;
         }
         if (side->asleep && !wake(side)) {
             idle = true;

@@ -225,8 +225,10 @@ static void mark(struct rows *r, struct vq *q, uint64_t k, uint16_t head, uint32
  * of `size` slots is cut off by mark() where its chain ends. */
 static void places_in_memory(const struct rows *r, struct vq *q, const struct queue_header *h,
                              uint64_t *place) {
-    uint32_t n = q->size, slot = peek16(&q->dev.last_avail);
-    for (uint64_t k = h->seen_after; k < h->published_after; k++) {
+    uint32_t n = q->size, slot = peek16(q->device_theirs ? &q->drv.last_used : &q->dev.last_avail);
+    uint64_t from = h->seen_after;
+    if (q->device_theirs) from = q->packed ? count_get(&q->drv.collected) : h->collected_after;
+    for (uint64_t k = from; k < h->published_after; k++) {
         uint32_t slots = 1;
         if (!q->packed) {
             place[k % n] = r->avail[(k + q->start_index) % n] | (uint64_t)n << 16;
@@ -302,6 +304,11 @@ static void classify_rings(struct rows *r, struct vq *q, const struct queue_head
     }
 }
 
+/* In rings that are only looked at the count tells what was seen used: see observe.h. */
+static uint64_t what_is_collected(const struct vq *q) {
+    return q->driver_theirs && q->device_theirs ? 0 : count_get(&q->drv.collected);
+}
+
 /* Indirect tables of the newest buffers first, within the budget. A table whose buffer went back to the
  * driver meanwhile is left out. */
 static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h, const uint64_t *place) {
@@ -327,7 +334,7 @@ static uint8_t *copy_tables(struct rows *r, struct vq *q, struct queue_header *h
             uint64_t v = observe64((const uint64_t *)(const void *)table + i);
             memcpy(at + 8 + 8 * (size_t)i, &v, 8);
         }
-        if (count_get(&q->drv.collected) > k) {
+        if (what_is_collected(q) > k) {
             h->tables_left_out++;
             continue;
         }
@@ -359,7 +366,7 @@ static bool resting(struct pair *pair) {
 /* Before the copy what stands in memory at least, after it what may stand there at most. Of a driver that is
  * not ours nobody knows what it collected: it cannot have more than a ring outstanding, that is all. */
 static void counts_before(struct queue_header *h, struct vq *q) {
-    h->collected_before = count_get(&q->drv.collected);
+    h->collected_before = what_is_collected(q);
     h->used_before = q->device_theirs ? foreign_used(q) : count_get(&q->dev.shown);
     h->seen_before = q->device_theirs ? h->used_before : count_get(&q->dev.seen);
     h->published_before = q->driver_theirs ? foreign_published(q) : count_get(&q->drv.shown);
@@ -368,7 +375,7 @@ static void counts_before(struct queue_header *h, struct vq *q) {
 /* Of two counts that move, the one that follows is loaded first. Returns what the device has completed. */
 static uint64_t counts_after(struct queue_header *h, struct vq *q) {
     uint64_t completed = count_get(&q->dev.completed);
-    h->collected_after = count_get(&q->drv.collected);
+    h->collected_after = what_is_collected(q);
     h->used_after = q->device_theirs ? foreign_used(q) : count_get(&q->dev.used);
     h->seen_after = q->device_theirs ? h->used_after : count_get(&q->dev.seen);
     h->published_after = q->driver_theirs ? foreign_published(q) : count_get(&q->drv.published);
@@ -405,6 +412,7 @@ static size_t take(struct pair *pair, struct vq *q, bool whole, uint8_t *to) {
     h->role = q->role;
     h->enabled = flag_get(&q->enabled) && !flag_get(&q->passive);
     h->theirs = (q->driver_theirs ? 1 : 0) | (q->device_theirs ? 2 : 0);
+    if (h->theirs && flag_get(&q->enabled) && flag_get(&q->passive)) h->theirs |= 4;
     h->generation = count_get(&q->generation);
     h->desc_addr = q->desc_address;
     h->driver_addr = q->driver_address;

@@ -270,6 +270,11 @@ static enum reason take_chain(struct vq *q, struct chain *chain, uint16_t head, 
     }
 }
 
+static enum reason split_walk(struct vq *q, struct chain *chain, uint16_t head) {
+    const uint64_t *desc = q->desc + 2 * head;
+    return take_chain(q, chain, head, load64(q->dev.door, desc), load64(q->dev.door, desc + 1));
+}
+
 static uint32_t split_next(struct vq *q, struct chain *chains, uint32_t count) {
     struct device_half *dev = &q->dev;
     struct door *door = dev->door;
@@ -460,5 +465,5 @@ static void split_put_back(struct vq *q, const struct chain *chains, uint32_t co
 const struct ring_ops split_ops = {
     split_add,      split_publish,   split_collect, split_repeat,   split_reclaim,  split_kick_needed,
     split_calls_on, split_calls_off, split_next,    split_complete, split_flush,    split_call_needed,
-    split_kicks_on, split_kicks_off, split_start,   split_attach,   split_put_back,
+    split_kicks_on, split_kicks_off, split_start,   split_attach,   split_put_back, split_walk,
 };

@@ -81,7 +81,7 @@ struct frame_header { /* records.FRAME */
     uint8_t net_header[20];
 };
 _Static_assert(sizeof(struct frame_header) == 64, "records.FRAME");
-enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2 };
+enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2, FRAME_LATE = 4 /* observe.h */ };
 #define FRAME_SNAP_MAX (1u << 18) /* more than any frame has */
 
 /* Which frames are logged. Made and freed by whoever asks; in between it belongs to the log's writer. */

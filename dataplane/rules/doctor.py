@@ -23,7 +23,7 @@ from dataclasses import replace
 
 from dataplane import features as f
 from dataplane.keyframe import Keyframe
-from dataplane.rules import indices, manners, standing
+from dataplane.rules import between, indices, manners, standing
 from dataplane.rules.conformance.review import Review
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gate, Gates
@@ -103,11 +103,14 @@ class Doctor:
         silent = self._silent_reset(snapshot)
         if silent is not None:
             yield silent
+        yield from between.whole(snapshot)
         for queue in snapshot.queues:
-            if not queue.enabled:
-                continue
             watched = self._gates.of(queue)
             patient = Patient(snapshot, queue, watched, self._stuck, self._gates)
+            for rule in between.SET_UP if queue.outside is not None else ():
+                yield from rule(patient)
+            if not queue.enabled:
+                continue
             manners.count_unwanted(watched, queue, patient.event_idx)
             ahead = indices.skew(queue)
             if ahead is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dataplane.records import Reason, Side
-from dataplane.rules import given_up, ids, indices, rows, waiting
+from dataplane.rules import between, given_up, ids, indices, rows, waiting
 from dataplane.rules.gates import Gate
 from dataplane.rules.patient import Patient, Rule
 from dataplane.snapshot import AnyQueue, SplitQueue
@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     *indices.BEHIND_ROWS,
     *given_up.RULES,
     *waiting.RULES,
+    *between.RULES,
 )
 #: What can be said of a queue that moves, between two sides that have not given it up.
 _MOVING: tuple[Rule, ...] = (
@@ -37,10 +38,19 @@ _MOVING: tuple[Rule, ...] = (
     *indices.BEHIND_ROWS,
     *given_up.RULES,
     *waiting.RULES,
+    *between.RULES,
 )
 #: What depends on time, or on the reading before.
 _ALWAYS = frozenset(
-    (indices.base, indices.packed_base, rows.overwritten, given_up.dropped, given_up.starved, *waiting.RULES)
+    (
+        indices.base,
+        indices.packed_base,
+        rows.overwritten,
+        given_up.dropped,
+        given_up.starved,
+        *waiting.RULES,
+        *between.RULES,
+    )
 )
 
 

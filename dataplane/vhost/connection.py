@@ -181,10 +181,10 @@ def connect(path: str) -> socket.socket:
 class Listener:
     """A socket that we made, for our user alone; it is taken away again at the end."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, kind: socket.SocketKind = socket.SOCK_STREAM) -> None:
         self.path = _checked(path)
         _clear(path)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock = socket.socket(socket.AF_UNIX, kind)
         try:
             before = os.umask(0o077)
             try:

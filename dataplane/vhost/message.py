@@ -262,11 +262,12 @@ class Policy:
         return carried
 
 
-def describe(message: Message) -> str:
-    """One line for people: the message, what it carries, and how many file descriptors."""
+def describe(message: Message, count: int | None = None) -> str:
+    """One line for people: the message, what it carries, and how many file descriptors (`count`)."""
+    count = len(message.fds) if count is None else count
     try:
         carried = str(message.payload())
     except Refused as error:
         carried = str(error).removeprefix(f"{message.name}: ")
-    fds = f" [{len(message.fds)} fd{'s' * (len(message.fds) > 1)}]" if message.fds else ""
+    fds = f" [{count} fd{'s' * (count > 1)}]" if count else ""
     return f"{message.name}{' reply' * message.is_reply} {carried}".rstrip() + fds

@@ -22,6 +22,8 @@ class RingSetup:
     desc: int
     avail: int
     used: int
+    kicks: int | None = None  #: that stand in its eventfd, not taken yet; None: not to be known
+    calls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

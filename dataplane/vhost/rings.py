@@ -27,6 +27,8 @@ class Ring:
     polled: bool = False  #: it was kicked off without an eventfd
     enabled: bool = False
     started: bool = False
+    #: split, as read when it was started: avail.idx and used.idx; packed: where the driver goes on, twice
+    found: tuple[int, int] | None = None
 
     def put(self, what: str, fd: int) -> None:
         """Exchanges an eventfd: `what` is kick, call or err; -1: none."""

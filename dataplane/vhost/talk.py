@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
+from time import time_ns
 from typing import Literal
 
 from dataplane.vhost.message import Message, describe
@@ -36,17 +36,30 @@ class Talk:
         self._lock = threading.Lock()
         self._number = 0
 
-    def add(self, speaker: Speaker, message: Message) -> None:
-        self._put(speaker, message.name, describe(message), len(message.fds))
+    def add(
+        self, speaker: Speaker, message: Message, *, time: int | None = None, fds: int | None = None
+    ) -> None:
+        """`time` and `fds` where it is told of later, without its descriptors."""
+        count = len(message.fds) if fds is None else fds
+        self._put(speaker, message.name, describe(message, count), count, time=time)
 
-    def note(self, text: str, *, refused: bool = False) -> None:
+    def note(self, text: str, *, refused: bool = False, time: int | None = None) -> None:
         """A remark: why something was refused, that somebody hung up."""
-        self._put("", "", text, 0, refused)
+        self._put("", "", text, 0, refused, time)
 
-    def _put(self, speaker: Speaker, name: str, text: str, fds: int, refused: bool = False) -> None:
+    def _put(
+        self,
+        speaker: Speaker,
+        name: str,
+        text: str,
+        fds: int,
+        refused: bool = False,
+        time: int | None = None,
+    ) -> None:
         with self._lock:
             self._number += 1
-            self._said.append(Said(self._number, time.time_ns(), speaker, name, text, fds, refused))
+            when = time_ns() if time is None else time
+            self._said.append(Said(self._number, when, speaker, name, text, fds, refused))
 
     def since(self, number: int = 0) -> tuple[Said, ...]:
         """What was said after that number, the oldest first."""

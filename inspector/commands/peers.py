@@ -34,6 +34,69 @@ examples:
 While it waits it prints what to start QEMU, DPDK, libvirt and cloud-hypervisor with."""
 
 
+TAP = """\
+Stand between somebody's driver and somebody's device, over vhost-user, and look: their rings, their packets,
+what they say to each other. The two talk through a small process of its own, the relay, which only passes on;
+the screens come and go, and nothing that is looked at is ever written.
+
+The driver's side connects to --listen, and the relay then to --connect, where the device listens. Leaving
+the screens leaves the relay; --attach looks again, --end ends it: both ends then see the other hang up, and
+do what they do when that happens (QEMU: the link goes down, and comes back with reconnect=1; DPDK: the link
+of the port goes down, and a server waits for the next)."""
+
+TAP_EXAMPLES = """\
+examples:
+  ringscope tap --listen /tmp/guest.sock --connect /tmp/vhost.sock   between QEMU and its back-end
+  ringscope tap --attach /tmp/guest.sock                             look again
+  ringscope tap --end /tmp/guest.sock                                hang up
+  ringscope tap --listen /tmp/dpdk.sock --connect /tmp/qemu.sock --reverse
+                                     where QEMU listens (server=on) and the back-end connects
+  ringscope tap --listen A --connect B --no-capture --json           counts only, as JSON
+
+Start the front-end with the socket of --listen instead of the back-end's: that is all the change it takes."""
+
+
+def add_tap_options(tap: argparse.ArgumentParser) -> None:
+    """The options of `ringscope tap`."""
+    where = tap.add_mutually_exclusive_group(required=True)
+    where.add_argument("--listen", metavar="SOCK", help="the socket that one of the two connects to")
+    where.add_argument("--attach", metavar="SOCK", help="look through the relay that listens there")
+    where.add_argument("--end", metavar="SOCK", help="end the relay that listens there")
+    relay = tap.add_argument_group("the relay")
+    relay.add_argument("--connect", metavar="SOCK", help="the socket on which the other listens")
+    relay.add_argument(
+        "--reverse", action="store_true", help="the device connects to us, and the driver's side listens"
+    )
+    relay.add_argument(
+        "--notifications",
+        action="store_true",
+        help="kicks and calls pass through the relay: each is counted, and one can be injected",
+    )
+    looking = tap.add_argument_group("looking")
+    looking.add_argument("--no-capture", action="store_true", help="count packets, and read none of them")
+    looking.add_argument(
+        "--look",
+        metavar="US",
+        type=number(0, 1e6, "time in microseconds", whole=False),
+        default=None,
+        help="microseconds between two looks at the rings (50; to count 1500); 0: a processor of its own",
+    )
+    _viewing(tap)
+
+
+def tap_contradiction(options: argparse.Namespace) -> str | None:
+    """What contradicts itself among the options of `ringscope tap`, in one line."""
+    if options.listen is not None and options.connect is None:
+        return "--listen needs --connect SOCK: where the other of the two listens"
+    if options.listen is None and (options.connect or options.reverse or options.notifications):
+        return "--connect, --reverse and --notifications are for a relay that is started: with --listen"
+    if options.listen is not None and options.listen == options.connect:
+        return "--listen and --connect are one socket: give the front-end one of its own"
+    if options.no_capture and options.filter:
+        return "--filter chooses packets, and --no-capture reads none"
+    return "--seconds goes with --json" if options.seconds is not None and not options.json else None
+
+
 def add_device_options(device: argparse.ArgumentParser) -> None:
     """The options of `ringscope device`."""
     where = device.add_mutually_exclusive_group(required=True)

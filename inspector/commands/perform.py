@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _PLAIN = {
     "device": ("inspector.commands.serving", "device"),
     "driver": ("inspector.commands.driving_device", "driver"),
+    "tap": ("inspector.commands.tapping", "tap"),
     "dissect": ("inspector.commands.dissecting", "dissect"),
     "explain": ("inspector.commands.explaining", "explain"),
     "extcap": ("inspector.wireshark.installing", "install"),

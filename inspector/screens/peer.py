@@ -21,6 +21,7 @@ from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, protocol_names
 from dataplane.vhost.peer import Peer
 from dataplane.vhost.talk import Said
+from dataplane.vhost.tap import Tap
 from inspector.numbers import duration
 from inspector.sanitise import clean
 from inspector.tick import Selection, Tick
@@ -108,7 +109,7 @@ class PeerScreen(Screen[None]):
         self._shown = tick
         source, about = self.ringscope.session.source, self.query_one("#about", Words)
         tables = {name: self.query_one(f"#{name}", Grid) for name in ("rings", "memory", "talk")}
-        if not isinstance(source, Backend | Frontend):
+        if not isinstance(source, Backend | Frontend | Tap):
             about.put(_NOBODY)
             for table in tables.values():
                 table.display = False

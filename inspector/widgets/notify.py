@@ -110,7 +110,7 @@ def _packed_asked(queue: PackedQueue, kick: bool, who: str, what: str) -> Asked:
 def decided(queue: AnyQueue, notify: Notify | None, event_idx: bool, kick: bool) -> str:
     """How the last decision went: the move that was made, the value read for it, the answer."""
     if notify is None:
-        return "that side is not ours: its decisions cannot be seen"
+        return _from_outside(queue, kick)
     if notify.answer == "none":
         return "nothing decided yet"
     if isinstance(queue, SplitQueue):
@@ -125,6 +125,20 @@ def decided(queue: AnyQueue, notify: Notify | None, event_idx: bool, kick: bool)
         against += f" slot {off_wrap & 0x7FFF} w{off_wrap >> 15}"
     old = notify.old if notify.old < queue.size else (notify.old - (1 << 16)) % queue.size
     return f"last: slot {old} → {notify.new}, {against}: {notify.answer}"
+
+
+def _from_outside(queue: AnyQueue, kick: bool) -> str:
+    """What is known where the decision is another process's."""
+    said, out = "that side is not ours: its decisions cannot be seen", queue.outside
+    if out is None:
+        return said
+    what = "kick" if kick else "call"
+    passed, pending = (out.kicks, out.kicks_pending) if kick else (out.calls, out.calls_pending)
+    if passed is not None:
+        said = f"{plural(passed, what)} passed the relay"
+    if pending is None:
+        return said
+    return f"{said}; {plural(pending, what) if pending else 'none'} in the eventfd"
 
 
 def lines(ink: Ink, queue: AnyQueue, event_idx: bool, width: int, height: int) -> list[Strip]:

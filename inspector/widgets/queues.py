@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from dataplane.records import Owner, Reason, Role
 from dataplane.rules.finding import Finding, Level
-from dataplane.snapshot import AnyQueue, Notify
+from dataplane.snapshot import AnyQueue, Notify, Outside
 from inspector.numbers import rate
 from inspector.sanitise import clean
 from inspector.theme import GLYPHS
@@ -149,8 +149,10 @@ def _columns(
         speeds.append(((rate(speed), text if speed else muted),))
         history.append(((spark(meter.history if meter else (), 12), ink("accent", ground)),))
         driver, device = queue.driver, queue.device
-        kick.append(_notifications(ink, "kick", driver.kick if driver else None, "driver", ground))
-        call.append(_notifications(ink, "call", device.call if device else None, "device", ground))
+        out = queue.outside or Outside()
+        kicks, calls = (out.kicks, out.kicks_pending), (out.calls, out.calls_pending)
+        kick.append(_notifications(ink, "kick", driver.kick if driver else None, "driver", ground, kicks))
+        call.append(_notifications(ink, "call", device.call if device else None, "device", ground, calls))
         word, meaning = state_word(queue, speed, findings, long)
         state.append(((word, ink(meaning, ground, bold=wrong_with(queue, findings) is not None)),))
     return [
@@ -165,8 +167,19 @@ def _columns(
     ]
 
 
-def _notifications(ink: Ink, word: str, notify: Notify | None, side: str, ground: str) -> Cell:
+def _notifications(
+    ink: Ink, word: str, notify: Notify | None, side: str, ground: str, outside: tuple[int | None, int | None]
+) -> Cell:
+    """`outside`: those that passed and those that stand in the eventfd, of a side that is not ours."""
     muted = ink("muted", ground)
+    if notify is None and outside != (None, None):
+        passed, pending = outside
+        waits = f" {pending:,} waiting" if pending else ""
+        return (
+            (f"{word} ", muted),
+            ("?" if passed is None else f"{passed:,}", ink(side, ground)),
+            (waits, muted),
+        )
     if notify is None or not notify.counted:
         return ((f"{word} ?", muted),)
     quiet = f" +{notify.quiet:,} quiet" if notify.quiet else ""

@@ -1,8 +1,30 @@
-/* packed_event.h: the event suppression structures of a packed queue (2.8.10, 2.8.14). For packed.c. */
-#ifndef RINGSCOPE_PACKED_EVENT_H
-#define RINGSCOPE_PACKED_EVENT_H
+/* packed.h: the words of a packed ring (2.8.6, 2.8.13), and its event suppression structures
+ * (2.8.10, 2.8.14): for packed.c and for who looks on.
+ */
+#ifndef RINGSCOPE_PACKED_H
+#define RINGSCOPE_PACKED_H
 
 #include "ring.h"
+
+static inline uint16_t word_flags(uint64_t word) { return (uint16_t)(word >> 48); }
+static inline uint16_t word_id(uint64_t word) { return (uint16_t)(word >> 32); }
+
+static inline uint16_t avail_bits(uint16_t wrap) { return wrap ? DESC_AVAIL : DESC_USED; }
+static inline uint16_t used_bits(uint16_t wrap) { return wrap ? DESC_AVAIL | DESC_USED : 0; }
+static inline bool is_avail(uint16_t flags, uint16_t wrap) {
+    return (flags & (DESC_AVAIL | DESC_USED)) == avail_bits(wrap);
+}
+static inline bool is_used(uint16_t flags, uint16_t wrap) {
+    return (flags & (DESC_AVAIL | DESC_USED)) == used_bits(wrap);
+}
+
+/* Moves a slot on by `slots`; returns whether it wrapped. */
+static inline bool advance(const struct vq *q, uint16_t *slot, uint32_t slots) {
+    uint32_t at = *slot + slots;
+    bool wrapped = at >= q->size;
+    *slot = (uint16_t)(wrapped ? at - q->size : at);
+    return wrapped;
+}
 
 static inline struct pvirtq_event *driver_event(struct vq *q) {
     return (struct pvirtq_event *)(void *)q->driver_area;
