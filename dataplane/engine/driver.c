@@ -177,7 +177,7 @@ static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *
 static uint32_t transmit_frames(struct side *side, struct vq *q, struct pool *pool) {
     uint32_t n = 0;
     for (; n < BURST; n++) {
-        const struct packet *p = port_peek(&side->port, pair_now(side->pair));
+        const struct packet *p = port_peek(&side->port, port_now(side));
         if (!p || p->pair != q->index / 2 || add_frame(q, pool, p) == 0) break;
         port_pop(&side->port);
     }
@@ -191,7 +191,7 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
     if (pair >= side->port.pairs) return 0; /* 5.1.6.5.6.1 */
     uint64_t room = q->drv.free < pool->free ? q->drv.free : pool->free;
     uint32_t wanted = room < BURST ? (uint32_t)room : BURST;
-    wanted = flood_allowance(&side->port, pair_now(side->pair), wanted);
+    wanted = flood_allowance(&side->port, port_now(side), wanted);
     if (wanted == 0) return 0;
     if (length > pool->capacity || q->drv.path == PATH_CHAIN || q->drv.path == PATH_INDIRECT) {
         uint32_t n = 0;
@@ -266,7 +266,7 @@ static uint32_t transmit(struct side *side, struct vq *q, struct pool *pool) {
     if (q->drv.broken) return done;
     bool flood = side->port.kind == PORT_FLOOD;
     if (fault_acts(&side->door, FAULT_NO_SUBMIT)) {
-        port_peek(&side->port, pair_now(side->pair));
+        port_peek(&side->port, port_now(side));
         n = 0;
     } else
         n = flood ? transmit_flood(side, q, pool) : transmit_frames(side, q, pool);

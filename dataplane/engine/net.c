@@ -145,9 +145,9 @@ uint32_t net_transmit(struct side *device, struct vq *q) {
         return 0;
     }
     struct frame_log *log = &device->pair->trace.frames;
-    uint64_t now = pair_now(device->pair), bytes = 0;
     uint32_t sound = n;
     bool logged = flag_get(&log->on) || watched(device);
+    uint64_t now = logged ? pair_now(device->pair) : 0, bytes = 0;
     for (uint32_t i = 0; i < n; i++) {
         enum reason reason = transmit_one(device, q, &chains[i], now, logged, &bytes);
         if (UNLIKELY(reason)) {
@@ -253,7 +253,7 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
     bool logged = flag_get(&device->pair->trace.frames.on) || watched(device);
     if (pair >= device->port.pairs) return 0; /* 5.1.6.5.6.2 */
     if (hand->have < BURST) take_more(q, hand, BURST);
-    uint32_t wanted = flood_allowance(&device->port, pair_now(device->pair), hand->have);
+    uint32_t wanted = flood_allowance(&device->port, port_now(device), hand->have);
     while (moved < wanted) {
         const struct chain *c = &hand->chain[hand->used];
         if (LIKELY(hand->used < hand->have && c->in == 1 && c->writable >= NET_HEADER_LENGTH + length) &&
@@ -298,7 +298,7 @@ static bool place_or_wait(struct side *device, struct vq *q, struct hand *hand, 
 static uint32_t receive_frames(struct side *device, struct vq *q, struct hand *hand) {
     uint32_t moved = 0;
     for (; moved < BURST; moved++) {
-        const struct packet *p = port_peek(&device->port, pair_now(device->pair));
+        const struct packet *p = port_peek(&device->port, port_now(device));
         if (!p || p->pair != q->index / 2) break;
         enum reason reason = SOUND;
         if (p->length > NET_FRAME_MAX) reason = TOO_LONG;

@@ -211,5 +211,11 @@ static inline bool accepted(const struct pair *pair, unsigned bit) {
     return has_feature(pair->accepted, bit);
 }
 static inline uint64_t pair_now(const struct pair *pair) { return trace_now(&pair->trace); }
+/* The same for what a side sends, 0 where the time is nothing to it: asking costs as much as a frame. */
+static inline uint64_t port_now(const struct side *side) {
+    const struct port *port = &side->port;
+    bool timed = port->kind == PORT_FLOOD ? count_peek(&port->per_second) != 0 : port->kind == PORT_PLAY;
+    return timed ? pair_now(side->pair) : 0;
+}
 
 #endif

@@ -295,10 +295,12 @@ static inline bool chain_single(struct vq *q, struct chain *chain, uint16_t head
     chain->indirect = chain->reason = 0;
     return true;
 }
-/* Where each buffer stands, for the snapshot: of a driver of ours the driver notes it. */
+/* Where each of these buffers, one after the other, stands, for the snapshot: of a driver of ours the driver
+ * notes it. */
 static inline void note_places(struct vq *q, const struct chain *chains, uint32_t count) {
-    for (uint32_t i = 0; i < count; i++)
-        count_put(q->drv.place + chains[i].position % q->size,
+    uint32_t at = (uint32_t)(chains[0].position % q->size);
+    for (uint32_t i = 0; i < count; i++, at = at + 1 == q->size ? 0 : at + 1)
+        count_put(q->drv.place + at,
                   chains[i].head | (uint64_t)chains[i].slots << 16 | (uint64_t)chains[i].id << 32);
 }
 static inline bool is_taken(const struct vq *q, uint16_t id) { return q->dev.taken[id] & TAKEN; }

@@ -25,7 +25,7 @@ from tests.interop.peers.dpdk import Layout
 pytestmark = [pytest.mark.xdist_group("peers"), needs_qemu]
 
 HOST = "10.77.0.1"
-PINGS, DATAGRAMS, STREAM, TURNS = (200, 20_000, 256 * MIB, 10) if FULL else (5, 200, 4 * MIB, 1)
+PINGS, DATAGRAMS, STREAM, TURNS = (50, 5_000, 64 * MIB, 3) if FULL else (5, 200, 4 * MIB, 1)
 
 
 class Bench:
