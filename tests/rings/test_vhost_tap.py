@@ -715,6 +715,7 @@ def test_nothing_leaks_while_drivers_and_viewers_come_and_go(between: Between) -
     )
     relay = between.relay
     told: list[tuple[int, ...]] = []
+    before = fds_open(), fds_of(relay)
     began = time.monotonic()
     rounds = 0
     while time.monotonic() - began < seconds or rounds < 6:
@@ -735,8 +736,7 @@ def test_nothing_leaks_while_drivers_and_viewers_come_and_go(between: Between) -
         wait_until(lambda: not between.device.running, "the device lets go")
         rounds += 1
         if rounds > 2:
-            before = told[0][:2] if told else (fds_open(), fds_of(relay))
-            wait_until(lambda: (fds_open(), fds_of(relay)) == before, f"{before} descriptors")  # noqa: B023
+            wait_until(lambda: (fds_open(), fds_of(relay)) == before, f"{before} descriptors")
             maps = len(maps_of("self")), len(maps_of(relay))
             told.append((*before, *maps, resident(os.getpid()), resident(relay)))
     first, half, last = told[0], told[len(told) // 2], told[-1]
