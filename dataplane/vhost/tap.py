@@ -38,6 +38,7 @@ from dataplane.vhost.message import F_PROTOCOL_FEATURES, Message
 from dataplane.vhost.overheard import Change, Overheard
 from dataplane.vhost.peer import Peer
 from dataplane.vhost.rings import Ring, eventfd_count
+from dataplane.vhost.sockets import VIEWERS
 from dataplane.vhost.talk import Talk
 from dataplane.viewed import Viewed
 
@@ -431,7 +432,7 @@ class Tap(Viewed):
 
 def viewers_path(listen: str) -> str:
     """The socket for those who look through the relay that listens there."""
-    return f"{listen}.tap"
+    return listen + VIEWERS
 
 
 def start_relay(
