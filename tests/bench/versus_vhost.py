@@ -221,9 +221,9 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, action="append", help="default: both")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument(
-        "--reps", type=int, default=3, metavar="N", help="clean samples a round and direction"
+        "--reps", type=int, default=8, metavar="N", help="clean samples a round and direction"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of one sample")
+    parser.add_argument("--seconds", type=float, default=0.2, metavar="S", help="of one sample")
     parser.add_argument("--size", type=int, default=64, metavar="BYTES")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
