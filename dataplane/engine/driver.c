@@ -140,8 +140,18 @@ static void drop(struct vq *q, enum reason reason) {
     operation(q->drv.door, EV_DROP, 0, 1, 0, 0, reason);
 }
 
+/* Of a flood: `n` frames behind each other, the first in buffer `b`. */
+static void log_flood(struct side *side, struct vq *q, const struct pool *pool, uint16_t b, uint32_t n) {
+    static const struct buffer plain = {.out = 1};
+    if (LIKELY(!net_driver_logs(side, n))) return;
+    for (; n-- > 0; b = pool->next[b]) {
+        struct packet p = {pool_data(pool, b), side->port.flood_length, 0, {0}};
+        net_log_sent(side, q, n, &plain, &p);
+    }
+}
+
 /* Adds one frame: 1; 0 where there is no room now. What can never fit is dropped and counted as done. */
-static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *p) {
+static uint32_t add_frame(struct side *side, struct vq *q, struct pool *pool, const struct packet *p) {
     uint32_t pieces = (p->length + pool->capacity - 1) / pool->capacity;
     bool own_header, table;
     if (p->length < NET_FRAME_MIN || p->length > NET_FRAME_MAX || pieces > pool->count || pieces > SPAN ||
@@ -169,6 +179,7 @@ static uint32_t add_frame(struct vq *q, struct pool *pool, const struct packet *
     pool->pieces[first] = (uint16_t)pieces;
     struct buffer buffer = {segs, n, 0, table, first};
     q->ops->add(q, &buffer, 1);
+    if (UNLIKELY(net_driver_logs(side, 1))) net_log_sent(side, q, 0, &buffer, p);
     count_add(&q->drv.frames, 1);
     count_add(&q->drv.bytes, p->length);
     return 1;
@@ -178,7 +189,7 @@ static uint32_t transmit_frames(struct side *side, struct vq *q, struct pool *po
     uint32_t n = 0;
     for (; n < BURST; n++) {
         const struct packet *p = port_peek(&side->port, port_now(side));
-        if (!p || p->pair != q->index / 2 || add_frame(q, pool, p) == 0) break;
+        if (!p || p->pair != q->index / 2 || add_frame(side, q, pool, p) == 0) break;
         port_pop(&side->port);
     }
     return n;
@@ -198,7 +209,7 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
         for (; n < wanted; n++) {
             struct packet p = {side->frame, length, (uint16_t)pair, plain};
             flood_write(&side->port, pair, side->frame);
-            if (add_frame(q, pool, &p)) continue;
+            if (add_frame(side, q, pool, &p)) continue;
             side->port.sequence[pair]--;
             break;
         }
@@ -217,8 +228,10 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
             flood_write(&side->port, pair, pool_data(pool, b));
             b = after(pool, b);
         }
+        b = pool->head;
         pool_take_run(pool, wanted);
         q->ops->repeat(q, wanted);
+        log_flood(side, q, pool, b, wanted);
         count_add(&q->drv.frames, wanted);
         count_add(&q->drv.bytes, (uint64_t)wanted * length);
         return wanted;
@@ -235,6 +248,7 @@ static uint32_t transmit_flood(struct side *side, struct vq *q, struct pool *poo
         buffers[i] = (struct buffer){&segs[i], 1, 0, false, b};
     }
     uint32_t n = q->ops->add(q, buffers, wanted);
+    if (n) log_flood(side, q, pool, (uint16_t)buffers[0].token, n);
     if (pool->run < pool->count) pool->run += n;
     count_add(&q->drv.frames, n);
     count_add(&q->drv.bytes, (uint64_t)n * length);
@@ -355,6 +369,10 @@ static uint32_t receive(struct side *side, struct vq *q, struct pool *pool) {
         else {
             frames++;
             bytes += length;
+            if (UNLIKELY(net_driver_logs(side, 1))) {
+                struct chain chain = {.position = back[i].position, .head = back[i].head, .descriptors = 1};
+                net_log_frame(side, q, &chain, (uint16_t)parts, 1, &header, side->frame, length, 0);
+            }
             port_take(&side->port, &header, side->frame, length);
         }
         i += parts;
@@ -387,7 +405,7 @@ static void announce(struct side *side) {
     for (unsigned i = 0; i < 6; i++)
         side->frame[6 + i] = side->frame[22 + i] = side->frame[32 + i] = peek8(pair->mac + i);
     memcpy(side->frame + 12, arp, sizeof arp);
-    add_frame(&pair->queue[1], &pair->pool[1], &p);
+    add_frame(side, &pair->queue[1], &pair->pool[1], &p);
     pair->queue[1].drv.told = true;
     pair_command(pair, CTRL_ANNOUNCE, 0, NULL, 0);
 }

@@ -68,16 +68,15 @@ enum reason net_header_check(uint64_t accepted, bool transmit, const struct virt
     return SOUND;
 }
 
-static bool watched(const struct side *device) {
-    return armed(&device->door) & ARM_BREAK && breaks_watch_frames(device->pair);
+static bool watched(const struct side *side) {
+    return armed(&side->door) & ARM_BREAK && breaks_watch_frames(side->pair);
 }
 
-/* `now` 0: this very moment. The filter sees the frame itself, not the header before it. */
-static void log_frame(struct side *device, struct vq *q, const struct chain *chain, uint16_t buffers,
-                      int direction, const struct virtio_net_hdr *header, const uint8_t *data,
-                      uint32_t length, uint64_t now) {
-    struct trace *trace = &device->pair->trace;
-    if (UNLIKELY(watched(device))) breaks_frame(device, data, length);
+void net_log_frame(struct side *side, struct vq *q, const struct chain *chain, uint16_t buffers,
+                   int direction, const struct virtio_net_hdr *header, const uint8_t *data, uint32_t length,
+                   uint64_t now) {
+    struct trace *trace = &side->pair->trace;
+    if (UNLIKELY(watched(side))) breaks_frame(side, data, length);
     uint32_t keep = frame_wanted(&trace->frames, data, length);
     if (keep == 0) return;
     struct frame_header record = {
@@ -94,6 +93,28 @@ static void log_frame(struct side *device, struct vq *q, const struct chain *cha
     };
     memcpy(record.net_header, header, NET_HEADER_LENGTH);
     frame_write(trace, &record, data, length, keep);
+}
+
+bool net_driver_logs(const struct side *side, uint32_t frames) {
+    struct frame_log *log = &side->pair->trace.frames;
+    if (LIKELY(!side->pair->device_theirs)) return false;
+    if (flag_get(&log->on) || watched(side)) return true;
+    count_add(&log->passed_over, frames);
+    return false;
+}
+
+void net_log_sent(struct side *side, struct vq *q, uint32_t back, const struct buffer *buffer,
+                  const struct packet *p) {
+    uint32_t behind = back + 1, at = q->drv.add_at + (q->drv.add_at < behind ? q->size : 0) - behind;
+    struct chain chain = {
+        .position = q->drv.added - behind,
+        .head = (uint16_t)q->drv.place[at],
+        .descriptors = buffer->out,
+        .indirect = buffer->table,
+    };
+    struct virtio_net_hdr header = p->header;
+    header.flags &= NET_HDR_NEEDS_CSUM; /* as it stands in the ring */
+    net_log_frame(side, q, &chain, 1, 0, &header, p->data, p->length, 0);
 }
 
 static void drop(struct vq *q, enum reason reason) {
@@ -125,7 +146,7 @@ static inline enum reason transmit_one(struct side *device, struct vq *q, const 
     enum reason reason = net_header_check(device->pair->accepted, true, &header, length);
     if (reason) return reason;
     if (UNLIKELY(flag_get(&q->passive))) return STOPPED;
-    if (UNLIKELY(logged)) log_frame(device, q, chain, 1, 0, &header, device->frame, length, now);
+    if (UNLIKELY(logged)) net_log_frame(device, q, chain, 1, 0, &header, device->frame, length, now);
     port_take(&device->port, &header, device->frame, length);
     *bytes += length;
     return SOUND;
@@ -206,7 +227,7 @@ static uint32_t place_frame(struct side *device, struct vq *q, struct hand *hand
     hand->used += n;
     count_add(&q->dev.frames, 1);
     count_add(&q->dev.bytes, length);
-    log_frame(device, q, &hand->chain[first], (uint16_t)n, 1, &header, data, length, 0);
+    net_log_frame(device, q, &hand->chain[first], (uint16_t)n, 1, &header, data, length, 0);
     return n;
 }
 
@@ -264,7 +285,8 @@ static uint32_t receive_flood(struct side *device, struct vq *q, struct hand *ha
             flood_write(&device->port, pair, host + NET_HEADER_LENGTH);
             hand->done[hand->used++] = (struct done){length + NET_HEADER_LENGTH, c->id, c->slots, true};
             direct++;
-            if (UNLIKELY(logged)) log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length, 0);
+            if (UNLIKELY(logged))
+                net_log_frame(device, q, c, 1, 1, &whole, host + NET_HEADER_LENGTH, length, 0);
         } else {
             flood_write(&device->port, pair, device->frame);
             if (place_frame(device, q, hand, &plain, device->frame, length) == 0) {

@@ -194,6 +194,17 @@ void driver_reset_queue(struct pair *pair, struct vq *q);
 uint32_t net_transmit(struct side *device, struct vq *q); /* driver -> device */
 uint32_t net_receive(struct side *device, struct vq *q);  /* device -> driver */
 /* SOUND, or BAD_GSO: header and frame contradict each other or the features in force. */
+/* By the side whose frame log it is; `now` 0: this very moment. The filter sees the frame itself, not the
+ * header before it. */
+void net_log_frame(struct side *side, struct vq *q, const struct chain *chain, uint16_t buffers,
+                   int direction, const struct virtio_net_hdr *header, const uint8_t *data, uint32_t length,
+                   uint64_t now);
+/* Where the device is not ours the driver logs, what it sends and what it receives: whether it does; the next
+ * `frames` are counted where not. */
+bool net_driver_logs(const struct side *side, uint32_t frames);
+/* The frame that was added last but `back`. */
+void net_log_sent(struct side *side, struct vq *q, uint32_t back, const struct buffer *buffer,
+                  const struct packet *p);
 enum reason net_header_check(uint64_t accepted, bool transmit, const struct virtio_net_hdr *header,
                              uint32_t length);
 size_t net_hand_bytes(void);

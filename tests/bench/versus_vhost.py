@@ -28,7 +28,7 @@ from dataplane.vhost.backend import Backend
 from dataplane.vhost.frontend import Frontend
 from tests.bench.measure import ENGINE_THREADS, TASKS, TRIES, report, threads
 from tests.interop.ours import counted
-from tests.interop.peers import Clean, DpdkDevice, DpdkDriver, missing_dpdk
+from tests.interop.peers import Clean, DpdkDevice, DpdkDriver, await_quiet, missing_dpdk
 from tests.interop.peers.dpdk import Layout, Testpmd
 from tests.interop.peers.process import cpus
 
@@ -184,6 +184,8 @@ def compare(layout: Layout, name: str, options: argparse.Namespace) -> list[dict
     found = {(who, way): Taken() for who in WHO for way in WAYS}
     for number in range(options.rounds):
         for who in WHO:
+            if not await_quiet(options.patience):
+                print("# others use the machine", file=sys.stderr, flush=True)
             with (
                 tempfile.TemporaryDirectory(prefix="rs-") as folder,
                 joined(File(folder) / "s", who, layout, CONFIGS[name], options.size) as ends,
@@ -221,9 +223,16 @@ def main() -> None:
     parser.add_argument("--way", choices=WAYS, action="append", help="default: both")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument(
-        "--reps", type=int, default=3, metavar="N", help="clean samples a round and direction"
+        "--reps", type=int, default=8, metavar="N", help="clean samples a round and direction"
     )
-    parser.add_argument("--seconds", type=float, default=1.0, metavar="S", help="of one sample")
+    parser.add_argument("--seconds", type=float, default=0.2, metavar="S", help="of one sample")
+    parser.add_argument(
+        "--patience",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="to wait for a quiet machine before each pair",
+    )
     parser.add_argument("--size", type=int, default=64, metavar="BYTES")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path as File
 
@@ -110,13 +111,17 @@ THEIRS, OURS = list(their_drivers()), list(our_drivers())
 Told = Callable[[str, object], None]
 
 
-def flooded(source: Network, packets: int, length: int) -> int:
-    """Sends at least so many from our side, then nothing more; how many it were."""
+def flooded(source: Network, packets: int, length: int, *, quiet: bool = True) -> int:
+    """Sends at least so many from our side, then nothing more; how many it were. Without `quiet` what comes
+    back is still checked."""
     (way,) = ("to_device" if side == 0 else "to_driver" for side in source.OURS)
     before = counted(source).sent
     source.flood(length=length, directions=(way,))
     until(lambda: counted(source).sent - before >= packets, f"{packets} packets sent")
-    source.quiet()
+    if quiet:
+        source.quiet()
+    else:
+        source.flood(length=length, directions=())
     sent = -1
     while sent != (now := counted(source).sent - before):  # the turn that was under way ends
         sent = now
@@ -197,3 +202,34 @@ def test_our_driver_on_dpdks_device(tmp_path: File, case: Case, record_property:
         assert (stats.rx_bytes, stats.tx_bytes) == (ours.sent_bytes, ours.received_bytes)
         assert stats.rx_errors == stats.rx_missed == ours.drops == 0
         told(record_property, "our driver on DPDK's device,", case, sent, ours.received, (there, back))
+
+
+@pytest.mark.parametrize("layout", ["split", "packed"])
+@pytest.mark.parametrize("end", ["our device", "our driver"])
+def test_what_comes_back_is_whole(tmp_path: File, layout: Layout, end: str) -> None:
+    """DPDK sends back what our side numbered: it checks order and content of each frame."""
+    sock, length = tmp_path / "s", 400
+    with ExitStack() as stack:
+        peer: DpdkDevice | DpdkDriver
+        ours: Network
+        if end == "our device":
+            ours = stack.enter_context(Backend(str(sock)))
+            ours.start()
+            peer = stack.enter_context(DpdkDriver(sock, layout, queue_size=1024))
+            peer.ready()
+        else:
+            peer = stack.enter_context(DpdkDevice(sock))
+            ours = stack.enter_context(Frontend(str(sock), layout=layout, queue_size=1024))
+            ours.start()
+            peer.joined()
+        stack.enter_context(watched(ours))
+        peer.start("io")
+        ours.set_rate(20_000)
+        sent = flooded(ours, 20_000, length, quiet=False)
+        until(lambda: counted(ours).received == sent - peer.forwarded().tx_dropped, "what was not dropped")
+        peer.stop()
+        stats = peer.stats()
+        assert (stats.rx_packets, stats.tx_packets) == (sent, counted(ours).received)
+        assert stats.rx_bytes == counted(ours).sent_bytes == sent * length
+        if stats.tx_packets == sent:
+            assert not ours.info()["wrong"]
