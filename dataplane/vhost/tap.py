@@ -18,8 +18,6 @@ import errno
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -38,7 +36,6 @@ from dataplane.vhost.message import F_PROTOCOL_FEATURES, Message
 from dataplane.vhost.overheard import Change, Overheard
 from dataplane.vhost.peer import Peer
 from dataplane.vhost.rings import Ring, eventfd_count
-from dataplane.vhost.sockets import VIEWERS
 from dataplane.vhost.talk import Talk
 from dataplane.viewed import Viewed
 
@@ -425,30 +422,3 @@ class Tap(Viewed):
             count = f"{missed:,}" if exact else f"at least {missed:,}"
             notes.append(f"{count} buffers came and went between two looks: their frames are missing")
         return notes
-
-
-# ---- the relay ------------------------------------------------------------------------------------------
-
-
-def viewers_path(listen: str) -> str:
-    """The socket for those who look through the relay that listens there."""
-    return listen + VIEWERS
-
-
-def start_relay(
-    listen: str, connect: str, viewers: str, *, reverse: bool = False, notifications: bool = False
-) -> int:
-    """Starts a relay, which lives on without us; its process id. OSError with one line where it cannot."""
-    arguments = ["--listen", listen, "--connect", connect, "--viewers", viewers]
-    arguments += ["--reverse"] * reverse + ["--notifications"] * notifications
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dataplane.vhost.relay", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    with process.stdout as output:
-        said = output.readline().strip()
-    if said != "ready":
-        process.wait()
-        raise OSError(said or "the relay did not start")
-    return process.pid

@@ -24,7 +24,8 @@ import pytest
 from dataplane.responder import Responder
 from dataplane.source import START, RingSource
 from dataplane.vhost.backend import Backend
-from dataplane.vhost.tap import Tap, start_relay
+from dataplane.vhost.relaying import start_relay
+from dataplane.vhost.tap import Tap
 from tests.interop.netns import MIB, until
 from tests.interop.ours import FULL, Watch
 from tests.interop.peers import DpdkDevice, DpdkDriver, Guest, needs_dpdk, needs_qemu

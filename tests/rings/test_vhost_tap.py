@@ -27,9 +27,10 @@ from dataplane.vhost.backend import Backend
 from dataplane.vhost.connection import connect
 from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import PROTOCOL, request
+from dataplane.vhost.relaying import start_relay, viewers_path
 from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.talk import Talk
-from dataplane.vhost.tap import Tap, start_relay, viewers_path
+from dataplane.vhost.tap import Tap
 from tests.rings.frontend import ByHand, HandRing
 from tests.rings.staging import wait_until
 

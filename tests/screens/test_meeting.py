@@ -14,8 +14,9 @@ import pytest
 
 from dataplane.pair import Pair
 from dataplane.vhost.backend import Backend
+from dataplane.vhost.relaying import start_relay, viewers_path
 from dataplane.vhost.sockets import Socket, listening
-from dataplane.vhost.tap import Tap, start_relay, viewers_path
+from dataplane.vhost.tap import Tap
 from inspector.app import RingscopeApp
 from inspector.commands.meeting import offer
 from inspector.screens.peer import PeerScreen
