@@ -110,6 +110,12 @@ def counts(between: Between, driver: Frontend) -> Callable[[], bool]:
     return same
 
 
+def watched_from_the_start(between: Between, driver: Frontend) -> None:
+    """Both rings are looked at before the first frame: counts are of what was used since."""
+    driver.start()
+    wait_until(lambda: between.tap.running == (0, 1), "both rings are looked at")
+
+
 LAYOUTS = {
     "split": {},
     "split in order": {"features": "+in_order"},
@@ -129,11 +135,10 @@ def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, 
     more = dict(LAYOUTS[kind])
     size = more.pop("size", 256)
     with Frontend(between.driver_at, queue_size=size, **more) as driver:
+        watched_from_the_start(between, driver)
         for end in (driver, between.device):
             end.flood(length=length, sample=1)
             end.set_rate(400)
-        driver.start()
-        assert between.tap.wait_for_rings(10)
         wait_until(lambda: min(q.used for q in driver.snapshot(()).queues) > 100, "traffic")
         driver.quiet()
         between.device.quiet()
@@ -151,11 +156,10 @@ def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, 
 @pytest.mark.parametrize("layout", ["split", "packed"])
 def test_at_any_pace_what_is_read_is_right_and_what_is_not_is_counted(between: Between, layout: str) -> None:
     with Frontend(between.driver_at, layout=layout) as driver:  # type: ignore[arg-type]
-        driver.flood(length=100, sample=1, directions=("to_device",))
+        watched_from_the_start(between, driver)
         between.device.flood(length=100, sample=1, directions=("to_device",))
+        driver.flood(length=100, sample=1, directions=("to_device",))
         driver.set_rate(100_000)
-        driver.start()
-        assert between.tap.wait_for_rings(10)
         time.sleep(0.3)
         driver.quiet()
         wait_until(counts(between, driver) if layout == "split" else lambda: True, "equal counts")
