@@ -116,6 +116,14 @@ def watched_from_the_start(between: Between, driver: Frontend) -> None:
     wait_until(lambda: between.tap.running == (0, 1), "both rings are looked at")
 
 
+def send(end: Frontend | Backend, rate: float, length: int, directions: tuple[str, ...]) -> None:
+    """Held to the rate from the first frame on."""
+    end.freeze()
+    end.flood(length=length, sample=1, directions=directions)
+    end.set_rate(rate)
+    end.run()
+
+
 LAYOUTS = {
     "split": {},
     "split in order": {"features": "+in_order"},
@@ -137,8 +145,7 @@ def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, 
     with Frontend(between.driver_at, queue_size=size, **more) as driver:
         watched_from_the_start(between, driver)
         for end in (driver, between.device):
-            end.flood(length=length, sample=1)
-            end.set_rate(400)
+            send(end, 400, length, ("to_device", "to_driver"))
         wait_until(lambda: min(q.used for q in driver.snapshot(()).queues) > 100, "traffic")
         driver.quiet()
         between.device.quiet()
@@ -157,9 +164,8 @@ def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, 
 def test_at_any_pace_what_is_read_is_right_and_what_is_not_is_counted(between: Between, layout: str) -> None:
     with Frontend(between.driver_at, layout=layout) as driver:  # type: ignore[arg-type]
         watched_from_the_start(between, driver)
-        between.device.flood(length=100, sample=1, directions=("to_device",))
-        driver.flood(length=100, sample=1, directions=("to_device",))
-        driver.set_rate(100_000)
+        for end in (between.device, driver):
+            send(end, 100_000, 100, ("to_device",))
         time.sleep(0.3)
         driver.quiet()
         wait_until(counts(between, driver) if layout == "split" else lambda: True, "equal counts")
