@@ -41,6 +41,7 @@ struct observer {
     uint64_t frames, bytes;           /* read whole */
     uint64_t unproven;                /* looks that came too late to be sure of the counts */
     bool counted;                     /* split: and not noted */
+    bool blind;                       /* frames are not read just now, and are missed */
     uint32_t parts, filled, received; /* of a frame in several buffers: still to come; bytes; buffers */
     struct noted first;               /* its first buffer */
     struct noted noted[];             /* [size] */

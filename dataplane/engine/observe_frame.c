@@ -71,7 +71,8 @@ void observe_transmitted(struct pair *pair, struct vq *q, const struct noted *bu
     bool late;
     if (!logged(pair, q)) return;
     uint32_t length = gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
-    if (!buffer->sound || length < buffer->bytes || observe_changed(q, buffer, id, &late))
+    if (q->observer->blind || !buffer->sound || length < buffer->bytes ||
+        observe_changed(q, buffer, id, &late))
         observe_missed(q, 1);
     else
         log_frame(pair, q, buffer, 1, frame, length, late ? FRAME_LATE : 0);

@@ -276,10 +276,15 @@ static void packed_use(struct pair *pair, struct vq *q, struct noted *buffer, ui
 /* With IN_ORDER one element may stand for all buffers up to the one that it names. */
 static void packed_use_batch(struct pair *pair, struct vq *q, struct noted *last, uint32_t length) {
     while (q->in_order && q->drv.collected < last->position) {
-        struct noted *buffer =
-            &q->observer->noted[(uint16_t)(q->drv.place[q->drv.collected % q->size] >> 32)];
-        if (!buffer->live || buffer == last) break;
-        packed_use(pair, q, buffer, 0);
+        uint16_t id = (uint16_t)(q->drv.place[q->drv.collected % q->size] >> 32);
+        struct noted *buffer = id < q->size ? &q->observer->noted[id] : NULL;
+        if (buffer == last) break;
+        if (buffer && buffer->live) {
+            packed_use(pair, q, buffer, 0);
+            continue;
+        }
+        pass(q, &q->drv.last_used, &q->drv.used_wrap, 1); /* it came and went, as was counted */
+        count_set(&q->drv.collected, q->drv.collected + 1);
     }
     packed_use(pair, q, last, length);
 }
@@ -316,6 +321,30 @@ static void packed_take(struct pair *pair, struct vq *q) {
 
 #define COUNT_NS 10000000u /* while no frame is wanted: to count lists every descriptor has to be read */
 
+/* With IN_ORDER an element at the place of the first buffer of a batch names the last one: what lies between
+ * was made available, and used, unseen. How many slots the first one took is gone with it, so that none of
+ * them is read for a frame. false: the last one is not there. */
+static bool packed_batch_unseen(struct pair *pair, struct vq *q, uint16_t id) {
+    struct observer *o = q->observer;
+    if (!q->in_order || id >= q->size || id == q->drv.last_used) return false;
+    o->blind = true;
+    for (uint32_t i = 0; i < q->size && !o->noted[id].live; i++) {
+        uint16_t at = q->dev.last_avail;
+        uint64_t word = word_at(q, at);
+        if (at == q->drv.last_used && is_used(word_flags(word), q->dev.avail_wrap)) {
+            observe_missed(q, 1);
+            count_put(q->drv.place + q->dev.seen % q->size, at | 1ull << 16 | 0xffffull << 32);
+            pass(q, &q->dev.last_avail, &q->dev.avail_wrap, 1);
+            count_set(&q->dev.seen, q->dev.seen + 1);
+        } else if (is_avail(word_flags(word), q->dev.avail_wrap) && q->dev.seen - q->drv.collected < q->size)
+            packed_take(pair, q);
+        else
+            break;
+    }
+    o->blind = false;
+    return o->noted[id].live;
+}
+
 static uint32_t packed_look(struct pair *pair, struct vq *q) {
     if (!flag_get(&pair->trace.frames.on) && pair_now(pair) - q->observer->looked < COUNT_NS) return 0;
     bool lapped = packed_lapped(q);
@@ -329,7 +358,7 @@ static uint32_t packed_look(struct pair *pair, struct vq *q) {
             continue;
         }
         if (!is_used(word_flags(word), q->drv.used_wrap)) break;
-        if (id < q->size && q->observer->noted[id].live)
+        if (id < q->size && (q->observer->noted[id].live || packed_batch_unseen(pair, q, id)))
             packed_use_batch(pair, q, &q->observer->noted[id], (uint32_t)word);
         else
             packed_came_and_went(pair, q, id);

@@ -12,6 +12,7 @@ from collections import deque
 from dataplane.vhost.message import HEADER, Channel, Message
 
 BODY_MOST = 1 << 20  #: bytes of one message; the largest that is defined has a few hundred
+PACKETS_MOST = 4096  #: that a viewer has not taken yet before it is dropped
 _FDS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
 
@@ -99,6 +100,50 @@ class End:
         for fd in self._fds:
             os.close(fd)
         self._fds, self._out = [], deque()
+
+
+class Viewer:
+    """One who looks: packets in their order, each with descriptors; who keeps too many waiting is gone."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setblocking(False)
+        self.sock = sock
+        self._out: deque[tuple[bytes, tuple[int, ...]]] = deque()
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    @property
+    def waiting(self) -> int:
+        """Packets that it has not taken yet."""
+        return len(self._out)
+
+    def put(self, packet: bytes, fds: tuple[int, ...] = ()) -> None:
+        if len(self._out) >= PACKETS_MOST:
+            raise Gone("it does not keep up")
+        self._out.append((packet, tuple(os.dup(fd) for fd in fds)))
+        self.flush()
+
+    def flush(self) -> None:
+        while self._out:
+            packet, fds = self._out[0]
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+            try:
+                self.sock.sendmsg([packet], rights, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise Gone(str(error.strerror)) from None
+            self._out.popleft()
+            for fd in fds:
+                os.close(fd)
+
+    def close(self) -> None:
+        self.sock.close()
+        for _, fds in self._out:
+            for fd in fds:
+                os.close(fd)
+        self._out.clear()
 
 
 class Crossing:

@@ -16,7 +16,6 @@ Only the relay's own end is felt by them: both connections close, as if the othe
 from __future__ import annotations
 
 import argparse
-import array
 import contextlib
 import json
 import os
@@ -33,10 +32,10 @@ from typing import Any
 from dataplane.vhost.connection import Listener, connect
 from dataplane.vhost.message import Channel, Message
 from dataplane.vhost.overheard import Overheard
-from dataplane.vhost.passing import Crossing, End, Gone
+from dataplane.vhost.passing import Crossing, End, Gone, Viewer
 
 WAITING_MOST = 256  #: messages that an end has not taken yet before nothing more is read for it
-MEMORY_OF_TALK = 4096  #: messages that a viewer who comes later is told of
+MEMORY_OF_TALK = 2048  #: messages that a viewer who comes later is told of
 _LONELY = 10.0  #: seconds after which a relay that nobody needs ends
 _RETRY = 2.0  #: seconds in which the other end has to be found
 #: The ends by name: of the two, and of the back-end's channel: who is asked, and who asks.
@@ -62,7 +61,7 @@ class Relay:
         self._viewers_at = Listener(viewers, socket.SOCK_SEQPACKET)
         self._ends: dict[str, End] = {}  # by the names of _OTHER
         self._crossings: dict[tuple[str, int], Crossing] = {}
-        self._viewers: list[socket.socket] = []
+        self._viewers: list[Viewer] = []
         self._said: deque[dict[str, Any]] = deque(maxlen=MEMORY_OF_TALK)
         self._heard = Overheard()
         self._lonely = time.monotonic()
@@ -223,9 +222,7 @@ class Relay:
     # ---- viewers ----------------------------------------------------------------------------------------
 
     def _visited(self) -> None:
-        viewer = self._viewers_at.accept()
-        viewer.setblocking(False)
-        viewer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 << 20)
+        viewer = Viewer(self._viewers_at.accept())
         self._viewers.append(viewer)
         self._watch(viewer, lambda: self._listened_to(viewer))
         first = {"kind": "hello", "pid": os.getpid(), "connected": "front" in self._ends,
@@ -241,11 +238,15 @@ class Relay:
             self._send(viewer, {"kind": what, "ring": index, "count": crossing.count, "time": 0})
         self._send(viewer, {"kind": "ready"})
 
-    def _listened_to(self, viewer: socket.socket) -> None:
+    def _listened_to(self, viewer: Viewer) -> None:
         """A viewer may ask for one kick or call, and for the end of the relay; else it only hangs up."""
         try:
-            data = viewer.recv(4096)
-        except OSError:
+            viewer.flush()
+            self._poll.modify(viewer.fileno(), select.EPOLLIN | (select.EPOLLOUT if viewer.waiting else 0))
+            data = viewer.sock.recv(4096)
+        except BlockingIOError:
+            return
+        except (OSError, Gone):
             data = b""
         if not data:
             self._drop(viewer)
@@ -262,17 +263,20 @@ class Relay:
         if crossing is not None:
             os.eventfd_write(crossing.target, 1)
 
-    def _drop(self, viewer: socket.socket) -> None:
+    def _drop(self, viewer: Viewer) -> None:
         if viewer in self._viewers:
             self._unwatch(viewer)
             self._viewers.remove(viewer)
             viewer.close()
 
-    def _send(self, viewer: socket.socket, packet: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+    def _send(self, viewer: Viewer, packet: dict[str, Any], fds: tuple[int, ...] = ()) -> None:
+        if viewer not in self._viewers:
+            return
         try:
-            viewer.sendmsg([json.dumps(packet).encode()], rights, socket.MSG_NOSIGNAL | socket.MSG_DONTWAIT)
-        except OSError:  # it does not keep up, or is gone: it may come again
+            viewer.put(json.dumps(packet).encode(), fds)
+            if viewer.waiting:
+                self._poll.modify(viewer.fileno(), select.EPOLLIN | select.EPOLLOUT)
+        except (Gone, OSError):  # it may come again
             self._drop(viewer)
 
     def _packet(self, packet: dict[str, Any], fds: tuple[int, ...] = ()) -> None:

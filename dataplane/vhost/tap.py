@@ -104,7 +104,7 @@ class Tap(Viewed):
 
     # ---- life -------------------------------------------------------------------------------------------
 
-    def start(self, seconds: float = 5.0) -> None:
+    def start(self, seconds: float = 30.0) -> None:
         """Looks from now on. RuntimeError where the relay says nothing in that time."""
         self._engine.trace(LEVELS.index(self._trace))
         self._engine.start(False, False, False)

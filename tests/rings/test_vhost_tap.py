@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import hashlib
+import json
 import os
 import random
 import signal
@@ -27,6 +28,8 @@ from dataplane.vhost.backend import Backend
 from dataplane.vhost.connection import connect
 from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import PROTOCOL, request
+from dataplane.vhost.passing import PACKETS_MOST
+from dataplane.vhost.relay import MEMORY_OF_TALK
 from dataplane.vhost.relaying import start_relay, viewers_path
 from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.talk import Talk
@@ -666,13 +669,35 @@ def test_a_viewer_that_does_not_read_is_dropped(ends: Ends) -> None:
     viewer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
     viewer.connect(tap.path)
     message = struct.pack("=III", 999, 1, 60000) + bytes(60000)
-    for _ in range(200):
+    for _ in range(PACKETS_MOST // 16 if os.environ.get("RINGSCOPE_FULL") else 60):
         front.sendall(message)
         assert exactly(back, len(message))[0] == message
+    small = struct.pack("=III", 999, 1, 0)
+    for _ in range(PACKETS_MOST + 100):
+        front.sendall(small)
+        assert exactly(back, len(small))[0] == small
     viewer.settimeout(10)
     with contextlib.suppress(ConnectionResetError):
         while viewer.recv(1 << 20):
             pass
+    viewer.close()
+
+
+def test_who_comes_late_is_told_of_all_that_is_remembered(ends: Ends) -> None:
+    """More than any socket holds at once, and a viewer that takes its time."""
+    front, back, tap = ends
+    for i in range(2500):
+        message = struct.pack("=IIIQ", 1000, 1, 8, i)
+        front.sendall(message)
+        assert exactly(back, len(message))[0] == message
+    viewer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    viewer.connect(tap.path)
+    viewer.settimeout(10)
+    time.sleep(0.05)
+    kinds = []
+    while not kinds or kinds[-1] != "ready":
+        kinds.append(json.loads(viewer.recv(1 << 20))["kind"])
+    assert kinds[0] == "hello" and kinds.count("said") == MEMORY_OF_TALK
     viewer.close()
 
 
