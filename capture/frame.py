@@ -15,6 +15,7 @@ DIRECTION_NAMES = ("to device", "to driver")
 
 INDIRECT = 1  #: its buffer came through an indirect table
 FIXED = 2  #: its queue uses the fixed slot-to-descriptor mapping
+LATE = 4  #: it was read from outside when its driver might have had the buffer back
 
 #: One kept frame, 80 bytes. `number` counts from 1 without a gap; `time` is nanoseconds since the Unix
 #: epoch; `length` is that on the wire, `captured` that of the bytes kept. (`origin_queue`,

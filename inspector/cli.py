@@ -35,6 +35,7 @@ COMMANDS = (
     "device",
     "driver",
     "tap",
+    "peers",
     "open",
     "play",
     "learn",
@@ -72,6 +73,7 @@ examples:
   ringscope device --listen /tmp/ring.sock   be the device of a QEMU guest or of DPDK, and look
   ringscope tap --listen /tmp/a --connect /tmp/b
                                              stand between a QEMU guest and its back-end, and look
+  ringscope peers                            what can be attached to here, and how
   ringscope learn                            what a virtqueue is, from the beginning
 
 exit codes:
@@ -209,6 +211,9 @@ def parser() -> argparse.ArgumentParser:
     peers.add_tap_options(
         add_plain("tap", "look on between QEMU or DPDK and its back-end", peers.TAP, peers.TAP_EXAMPLES)
     )
+    meeting = add_plain("peers", "what can be attached to here", peers.PEERS)
+    meeting.add_argument("--all", action="store_true", help="every socket, whosever it is")
+    meeting.add_argument("--json", action="store_true", help="the same as one JSON object")
     _add_play(add_plain("play", "run a scenario", _PLAY))
     _add_learn(add_plain("learn", "lessons about virtqueues", _LEARN))
     explained = add_plain("explain", "what a code means, and what to do", _EXPLAIN)
@@ -343,6 +348,8 @@ def _check(options: argparse.Namespace) -> str | None:
         if (options.personal or options.dir) and not (options.install or options.uninstall):
             return "extcap: say --install or --uninstall with the folder"
         return None
+    if options.command == "peers":
+        return None
     if options.command == "explain":
         both = options.conformance and options.code is not None
         return "explain one code, or count the rows with --conformance" if both else None
@@ -417,7 +424,7 @@ def _prints(options: argparse.Namespace) -> bool:
     if options.command == "play":
         return bool(options.json)
     return (
-        options.command in ("snapshot", "watch", "dissect", "explain")
+        options.command in ("snapshot", "watch", "dissect", "explain", "peers")
         or (options.command == "report" and options.file == "-")
         or getattr(options, "write", None) == "-"
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from held import Held
 from posed import Beating, Bursts, Even, Posed
 from textual.pilot import Pilot
 
@@ -56,7 +57,7 @@ class Picture:
 
     name: str
     size: tuple[int, int]
-    pair: Callable[[], Pair]
+    pair: Callable[[], Pair | Held]
     play: Play
     clock: Callable[[], Even] = Beating
     state: str | None = "running"
@@ -118,7 +119,23 @@ def flood(layout: str) -> Pair:
     return pair
 
 
+def guest() -> Held:
+    """A real guest's rings."""
+    return Held(Path(__file__).with_name("guest.held"))
+
+
 # rings
+
+
+async def of_a_guest(pilot: Pilot[Any], posed: Any) -> None:
+    """Its transmit queue, moving; then again from the beginning for whoever looks at what was said."""
+    await look(pilot, 12)
+
+
+async def said(pilot: Pilot[Any], posed: Any) -> None:
+    await look(pilot, 12)
+    await pilot.press("6")
+    await look(pilot, 2)
 
 
 async def rings(pilot: Pilot[Any], posed: Posed) -> None:
@@ -334,6 +351,8 @@ SCENES = (
     Picture("rings-split", (140, 44), lambda: outgoing("split"), rings),
     Picture("rings-packed", (140, 44), lambda: flood("packed"), rings),
     Picture("rings-small", (80, 24), lambda: outgoing("split"), rings),
+    Picture("guest", (140, 44), guest, of_a_guest),
+    Picture("guest-said", (120, 40), guest, said),
     Picture("packets", (120, 40), lambda: mix("split"), packets),
     Picture("packets-small", (80, 24), lambda: mix("split"), packets),
     Picture("packets-filter", (200, 60), lambda: mix("packed"), filtered),

@@ -16,8 +16,10 @@ import os
 import re
 import sys
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from held import Held
 from pages import pages
 from posed import Posed
 from scenes import SCENES, ByHand, Picture
@@ -39,7 +41,7 @@ def plain(svg: str) -> str:
 async def draw(picture: Picture) -> str:
     """The picture as SVG."""
     pair = picture.pair()
-    posed = Posed(pair, picture.clock(), picture.state)
+    posed = pair if isinstance(pair, Held) else Posed(pair, picture.clock(), picture.state)
     assert isinstance(posed, RingSource)
     pair.start()
     app = ByHand(posed, **picture.options)
@@ -52,19 +54,27 @@ async def draw(picture: Picture) -> str:
         pair.close()
 
 
+def drawn(name: str) -> str:
+    """One picture by name, in a process of its own; nothing that was typed here before is in it."""
+    every = {picture.name: picture for picture in (*SCENES, *pages())}
+    with tempfile.TemporaryDirectory() as kept:
+        os.environ["XDG_STATE_HOME"] = kept
+        return asyncio.run(draw(every[name]))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="take the pictures of README and of the lessons")
     parser.add_argument("--check", action="store_true", help="compare, write nothing")
     parser.add_argument("names", nargs="*", help="only these")
     options = parser.parse_args()
-    every = {picture.name: picture for picture in (*SCENES, *pages())}
+    every = [picture.name for picture in (*SCENES, *pages())]
     if unknown := [name for name in options.names if name not in every]:
         parser.error(f"no picture is called {', '.join(unknown)}; there are {', '.join(every)}")
     stale = []
-    for name in options.names or every:
-        with tempfile.TemporaryDirectory() as kept:  # nothing that was typed here before is in a picture
-            os.environ["XDG_STATE_HOME"] = kept
-            svg = asyncio.run(draw(every[name]))
+    names = options.names or every
+    with ProcessPoolExecutor(os.cpu_count()) as processes:
+        svgs = list(processes.map(drawn, names))
+    for name, svg in zip(names, svgs, strict=True):
         path = HERE / f"{name}.svg"
         if not options.check:
             path.parent.mkdir(exist_ok=True)
@@ -72,9 +82,9 @@ def main() -> int:
             print(f"{name}.svg: {len(svg):,} bytes", flush=True)
         elif not path.exists() or path.read_text(encoding="utf-8") != svg:
             stale.append(f"{name}.svg")
-    drawn = {f"{name}.svg" for name in every}
+    known = {f"{name}.svg" for name in every}
     left = sorted(str(path.relative_to(HERE)) for path in HERE.rglob("*.svg"))
-    stale += [f"{path} (no scene draws it)" for path in left if path not in drawn]
+    stale += [f"{path} (no scene draws it)" for path in left if path not in known]
     if options.check:
         print(f"stale: {', '.join(stale)}; run python screenshots/take.py" if stale else "pictures are fresh")
     return 1 if stale else 0

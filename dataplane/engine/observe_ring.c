@@ -7,12 +7,12 @@
 
 static void published(struct pair *pair, struct vq *q, uint64_t before) {
     uint64_t now = q->dev.seen;
-    if (now != before) operation(&pair->driver.door, EV_PUBLISH, 0, (uint32_t)(now - before), 0, before, now);
+    if (now > before) operation(&pair->driver.door, EV_PUBLISH, 0, (uint32_t)(now - before), 0, before, now);
 }
 
 static void flushed(struct pair *pair, struct vq *q, uint64_t before) {
     uint64_t now = q->drv.collected;
-    if (now != before) operation(&pair->device.door, EV_FLUSH, 0, (uint32_t)(now - before), 0, before, now);
+    if (now > before) operation(&pair->device.door, EV_FLUSH, 0, (uint32_t)(now - before), 0, before, now);
 }
 
 static void forget_all(struct vq *q) {
@@ -48,21 +48,19 @@ static void split_take(struct pair *pair, struct vq *q) {
     count_set(&q->dev.seen, q->dev.seen + 1);
 }
 
-/* What was overwritten before we came is missed, whatever stands in the rings now. */
-static void split_skip(struct vq *q, uint16_t used, uint16_t avail) {
+/* What was overwritten before we came is missed, whatever stands in the rings now; what is outstanding is
+ * noted once more. Counts of buffers never go back, wherever an index jumps to. */
+static void split_skip(struct vq *q, uint16_t used) {
     uint16_t gone = (uint16_t)(used - q->dev.last_avail), done = (uint16_t)(used - q->drv.last_used);
-    bool ahead = (uint16_t)(q->dev.last_avail - used) <= q->size; /* what was used was noted, all of it */
+    bool noted = (uint16_t)(q->dev.last_avail - used) <= q->size; /* all that was used */
+    uint64_t now = q->drv.collected + done;
+    if (!noted && now < q->dev.seen + gone) now = q->dev.seen + gone;
     forget_all(q);
-    if (q->role == ROLE_RECEIVE || !ahead) observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
+    if (q->role == ROLE_RECEIVE || !noted) observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
     own16(&q->drv.last_used, used);
-    count_set(&q->drv.collected, q->drv.collected + done);
-    if (!ahead) {
-        own16(&q->dev.last_avail, used);
-        count_set(&q->dev.seen, q->dev.seen + gone);
-    } else if ((uint16_t)(avail - used) <= q->size) { /* noted before, and forgotten: once more */
-        own16(&q->dev.last_avail, used);
-        count_set(&q->dev.seen, q->drv.collected);
-    }
+    own16(&q->dev.last_avail, used);
+    count_set(&q->drv.collected, now);
+    count_set(&q->dev.seen, now);
 }
 
 /* The buffer that was used as the next: with IN_ORDER a batch has one element, that of its last buffer. */
@@ -86,15 +84,18 @@ static struct noted *split_next_used(struct pair *pair, struct vq *q, uint16_t a
 /* While no frame is wanted two indices tell all. What stands between them is noted once frames are wanted. */
 static uint32_t split_count(struct pair *pair, struct vq *q) {
     uint16_t used = observe16(used_idx(q)), avail = observe16(avail_idx(q));
-    uint64_t seen = q->dev.seen, collected = q->drv.collected;
-    uint16_t done = (uint16_t)(used - q->drv.last_used), fresh = (uint16_t)(avail - q->dev.last_avail);
+    uint64_t seen = q->dev.seen, collected = q->drv.collected, now = 0;
+    uint16_t done = (uint16_t)(used - q->drv.last_used), fresh = (uint16_t)(avail - q->dev.last_avail),
+             outstanding = (uint16_t)(avail - used);
     prove(pair, q, 65536, done || fresh);
-    if ((!done && !fresh) || (uint16_t)(avail - used) > q->size) return 0;
+    if ((!done && !fresh) || outstanding > q->size) return 0;
     q->observer->counted = true;
+    now = collected + done;
+    if (now + outstanding < seen + fresh) now = seen + fresh - outstanding;
     own16(&q->drv.last_used, used);
     own16(&q->dev.last_avail, avail);
-    count_set(&q->drv.collected, collected + done);
-    count_set(&q->dev.seen, seen + fresh);
+    count_set(&q->drv.collected, now);
+    count_set(&q->dev.seen, now + outstanding);
     published(pair, q, seen);
     flushed(pair, q, collected);
     return (uint32_t)done + fresh;
@@ -118,7 +119,7 @@ static uint32_t split_look(struct pair *pair, struct vq *q) {
     if ((uint16_t)(avail - used) > q->size)
         return 0; /* no ring says this: one of both was just being stored,
                      or is no index */
-    if (done > q->size || fresh > q->size) split_skip(q, used, avail);
+    if (done > q->size || fresh > q->size) split_skip(q, used);
     while (q->drv.last_used != used) {
         uint32_t length;
         struct noted *buffer = split_next_used(pair, q, avail, &length);
@@ -236,6 +237,14 @@ static uint32_t list_slots(const struct vq *q, uint16_t at) {
     return slots;
 }
 
+/* Nothing is used before it is available: where the ring says so, it was made available unseen. */
+static void packed_catch_up(struct vq *q) {
+    if (q->drv.collected <= q->dev.seen) return;
+    count_set(&q->dev.seen, q->drv.collected);
+    own16(&q->dev.last_avail, q->drv.last_used);
+    own16(&q->dev.avail_wrap, q->drv.used_wrap);
+}
+
 /* A buffer was used that we never saw available: how many slots it took is told by what its other slots,
  * which nobody overwrites, have for an id. */
 static void packed_came_and_went(struct pair *pair, struct vq *q, uint16_t id) {
@@ -254,12 +263,14 @@ static void packed_came_and_went(struct pair *pair, struct vq *q, uint16_t id) {
         count_add(&q->observer->unproven, 1);
     pass(q, &q->drv.last_used, &q->drv.used_wrap, slots);
     count_set(&q->drv.collected, q->drv.collected + 1);
+    packed_catch_up(q);
 }
 
 static void packed_use(struct pair *pair, struct vq *q, struct noted *buffer, uint32_t length) {
     pass(q, &q->drv.last_used, &q->drv.used_wrap, buffer->slots);
     observe_used(pair, q, buffer, length);
     count_set(&q->drv.collected, q->drv.collected + 1);
+    packed_catch_up(q);
 }
 
 /* With IN_ORDER one element may stand for all buffers up to the one that it names. */
@@ -289,6 +300,7 @@ static void packed_use_unseen(struct pair *pair, struct vq *q) {
     observe_missed(q, 1);
     pass(q, &q->drv.last_used, &q->drv.used_wrap, 1);
     count_set(&q->drv.collected, q->drv.collected + 1);
+    packed_catch_up(q);
 }
 
 static void packed_take(struct pair *pair, struct vq *q) {

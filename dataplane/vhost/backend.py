@@ -146,7 +146,8 @@ class Backend(Network):
         except Exception as error:  # the next driver must find us here
             self._why = str(error) if self._closing else f"{OUR_MISTAKE}: {error!r}"
         finally:
-            self.talk.note(self._why)
+            if not (said := self.talk.since()) or said[-1].text != self._why:  # a refusal is told already
+                self.talk.note(self._why)
             self._quietly(session.end)
             self._session = None
             self.changed()

@@ -14,6 +14,7 @@ import os
 import select
 import socket
 import stat
+import struct
 import time
 from pathlib import Path
 
@@ -50,10 +51,9 @@ class Connection:
     def fileno(self) -> int:
         return self.sock.fileno()
 
-    def recv(self, timeout: float | None = None, *, strict: bool = True) -> Message | None:
+    def recv(self, timeout: float | None = None) -> Message | None:
         """The next message, None where the other end hung up between two. TimeoutError where none begins in
-        time, ProtocolError for whatever else is wrong; without `strict` flags, size and descriptors are the
-        sender's business."""
+        time, ProtocolError for whatever else is wrong."""
         end = None if timeout is None else time.monotonic() + timeout
         fds: list[int] = []
         try:
@@ -65,13 +65,13 @@ class Connection:
                 raise ProtocolError(
                     f"message {request} says it is {size} bytes long: at most {BODY_MAX} are read"
                 )
-            if strict and (flags & 3 != VERSION or flags & ~(3 | REPLY | NEED_REPLY)):
+            if flags & 3 != VERSION or flags & ~(3 | REPLY | NEED_REPLY):
                 raise ProtocolError(
                     f"message {request} has flags {flags:#x}: no version {VERSION} message has those"
                 )
             with_head = len(fds)
             body = self._exactly(size, time.monotonic() + SECONDS, fds, begun=True)
-            if strict and (len(fds) > with_head or len(fds) > FDS_MAX):
+            if len(fds) > with_head or len(fds) > FDS_MAX:
                 where = "within it" if len(fds) > with_head else f"of which {FDS_MAX} can be had"
                 raise ProtocolError(f"message {request} comes with {len(fds)} file descriptors, {where}")
             kept, fds = tuple(fds), []
@@ -168,14 +168,25 @@ def _checked(path: str) -> str:
 
 
 def connect(path: str) -> socket.socket:
-    """A stream to whoever listens there; OSError."""
+    """A stream to whoever listens there; OSError, also where nobody takes it in time."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        # Who listens and takes nobody lets us wait for ever otherwise; a socket that never waits would be
+        # refused by one that is only busy.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SECONDS))
         sock.connect(_checked(path))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(0))
+    except BlockingIOError:
+        sock.close()
+        raise TimeoutError(errno.ETIMEDOUT, f"nobody took the connection in {SECONDS:g} s", path) from None
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+def _timeval(seconds: float) -> bytes:
+    return struct.pack("@ll", int(seconds), int(seconds % 1 * 1e6))
 
 
 class Listener:

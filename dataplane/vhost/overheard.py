@@ -18,6 +18,8 @@ from dataplane.vhost import payload as p
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Channel, Message, Refused, request
 from dataplane.vhost.rings import Ring, place
 
+_ASKED_MOST, _REGIONS_MOST = 256, 256  #: more than two who mean well ever have
+
 
 @dataclass(slots=True)
 class Shared:
@@ -51,7 +53,10 @@ class Overheard:
         self.status: int | None = None  #: where the protocol tells it
         self.memory: list[Shared] = []
         self.rings: dict[int, Ring] = {}
-        self._asked: dict[Channel, deque[tuple[Message, float]]] = {"frontend": deque(), "backend": deque()}
+        self._asked: dict[Channel, deque[tuple[Message, float]]] = {
+            "frontend": deque(maxlen=_ASKED_MOST),
+            "backend": deque(maxlen=_ASKED_MOST),
+        }
 
     # ---- listening --------------------------------------------------------------------------------------
 
@@ -118,7 +123,7 @@ class Overheard:
         change.memory = True
 
     def _add_mem_reg(self, carried: p.SingleRegion, message: Message, change: Change) -> None:
-        if len(message.fds) == 1:
+        if len(message.fds) == 1 and len(self.memory) < _REGIONS_MOST:
             self.memory.append(Shared(carried.region, message.take()[0]))
             change.memory = True
 

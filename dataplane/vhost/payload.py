@@ -7,6 +7,7 @@ and every byte that `pack` gives is defined: padding is zero.
 from __future__ import annotations
 
 import struct
+import sys
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -171,7 +172,7 @@ class MemoryTable(Payload):
 
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        count = int.from_bytes(data[:4], "little") if len(data) >= 8 else 0
+        count = int.from_bytes(data[:4], sys.byteorder) if len(data) >= 8 else 0
         if not 1 <= count <= REGIONS_MAX:
             raise ValueError(f"{count} memory regions: 1 to {REGIONS_MAX} can be given")
         step = Region.LAYOUT.size
@@ -248,7 +249,7 @@ class Config(Payload):
         if len(data) < 12:
             raise ValueError(f"its payload is {len(data)} bytes long, not 12 and more")
         offset, size, flags = struct.unpack_from("=III", data)
-        if offset + size > CONFIG_MAX or len(data) != 12 + size:
+        if not size or offset + size > CONFIG_MAX or len(data) != 12 + size:
             raise ValueError(
                 f"{size} bytes of configuration at {offset}, with {len(data) - 12} bytes of data"
             )

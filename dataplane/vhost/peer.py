@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from dataplane.vhost.payload import Region
+from dataplane.vhost.talk import Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,22 @@ class RingSetup:
     used: int
     kicks: int | None = None  #: that stand in its eventfd, not taken yet; None: not to be known
     calls: int | None = None
+
+
+class Saying(Protocol):
+    """Where it is kept what was said."""
+
+    def since(self, number: int = 0) -> tuple[Said, ...]: ...
+
+
+@runtime_checkable
+class Spoken(Protocol):
+    """A source whose rings were set up in a conversation."""
+
+    @property
+    def peer(self) -> Peer: ...
+    @property
+    def talk(self) -> Saying: ...
 
 
 @dataclass(frozen=True, slots=True)

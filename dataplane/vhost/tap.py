@@ -18,8 +18,6 @@ import errno
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Collection, Iterable
@@ -85,6 +83,7 @@ class Tap(Viewed):
         self._running: set[int] = set()
         self._ended: dict[int, AnyQueue] = {}
         self._wrong: dict[int, str] = {}
+        self._missed, self._proven = 0, True  # of rings that were stopped
         self._halted: dict[int, int] = {}  # rings that were told to stop, and what was made available then
         self._regions: list[tuple[int, int, int]] = []
         self._connected = False
@@ -319,6 +318,8 @@ class Tap(Viewed):
 
     def _stop(self, index: int) -> None:
         queue = decode.queue(self.queue_bytes(index, True), True)
+        if (read := self._engine.observed(index)) is not None:
+            self._missed, self._proven = self._missed + read[2], self._proven and not read[3]
         self._ended[index] = replace(queue, enabled=False)
         self._running.discard(index)
         self._halted.pop(index, None)
@@ -398,9 +399,9 @@ class Tap(Viewed):
             return replace(live, queues=tuple(queues), state=state, trouble=self._trouble())
 
     def missed(self) -> tuple[int, bool]:
-        """Buffers whose frame could not be read, and whether that count is proven exact."""
-        found = [self._engine.observed(index) for index in self.running]
-        return sum(one[2] for one in found if one), not any(one[3] for one in found if one)
+        """Buffers whose frame could not be read so far, and whether that count is proven exact."""
+        found = [one for index in self.running if (one := self._engine.observed(index)) is not None]
+        return self._missed + sum(one[2] for one in found), self._proven and not any(one[3] for one in found)
 
     def _trouble(self) -> str:
         """What is wrong between the two as a whole."""
@@ -421,30 +422,3 @@ class Tap(Viewed):
             count = f"{missed:,}" if exact else f"at least {missed:,}"
             notes.append(f"{count} buffers came and went between two looks: their frames are missing")
         return notes
-
-
-# ---- the relay ------------------------------------------------------------------------------------------
-
-
-def viewers_path(listen: str) -> str:
-    """The socket for those who look through the relay that listens there."""
-    return f"{listen}.tap"
-
-
-def start_relay(
-    listen: str, connect: str, viewers: str, *, reverse: bool = False, notifications: bool = False
-) -> int:
-    """Starts a relay, which lives on without us; its process id. OSError with one line where it cannot."""
-    arguments = ["--listen", listen, "--connect", connect, "--viewers", viewers]
-    arguments += ["--reverse"] * reverse + ["--notifications"] * notifications
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dataplane.vhost.relay", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, text=True,
-    )  # fmt: skip
-    assert process.stdout is not None
-    with process.stdout as output:
-        said = output.readline().strip()
-    if said != "ready":
-        process.wait()
-        raise OSError(said or "the relay did not start")
-    return process.pid

@@ -31,6 +31,7 @@ from capture.frame import (
     INDIRECT,
     KICK_QUIET,
     KICK_SENT,
+    LATE,
     Frame,
 )
 from capture.pcap import ETHERNET
@@ -96,6 +97,7 @@ def _ring(frame: Frame, stages: Any) -> Json:
         "buffers": frame.buffers,
         "indirect": bool(frame.flags & INDIRECT),
         "fixed": bool(frame.flags & FIXED),
+        "late": bool(frame.flags & LATE),
         "available": available or None,
         "used": used or None,
         "collected": collected or None,

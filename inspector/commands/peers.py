@@ -34,6 +34,11 @@ examples:
 While it waits it prints what to start QEMU, DPDK, libvirt and cloud-hypervisor with."""
 
 
+PEERS = """\
+Unix sockets that listen on this machine and belong to programs that speak vhost-user, with the command that
+attaches to each, and what QEMU, DPDK, libvirt and cloud-hypervisor are started with so that they come to us.
+Nobody is connected to for this."""
+
 TAP = """\
 Stand between somebody's driver and somebody's device, over vhost-user, and look: their rings, their packets,
 what they say to each other. The two talk through a small process of its own, the relay, which only passes on;

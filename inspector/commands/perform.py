@@ -23,6 +23,7 @@ _PLAIN = {
     "device": ("inspector.commands.serving", "device"),
     "driver": ("inspector.commands.driving_device", "driver"),
     "tap": ("inspector.commands.tapping", "tap"),
+    "peers": ("inspector.commands.meeting", "peers"),
     "dissect": ("inspector.commands.dissecting", "dissect"),
     "explain": ("inspector.commands.explaining", "explain"),
     "extcap": ("inspector.wireshark.installing", "install"),

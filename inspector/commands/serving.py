@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.sax.saxutils import quoteattr
 
 from dataplane.cable import Tap, open_tap
 from dataplane.faults_text import parse_fault
@@ -137,7 +138,8 @@ def _say(text: str) -> None:
 
 def invitations(path: str, pairs: int = 1) -> list[tuple[str, str]]:
     """What a front-end is started with so that it connects to a device on this socket: by whom."""
-    at = shlex.quote(str(Path(path).absolute()))
+    absolute = str(Path(path).absolute())
+    at = shlex.quote(absolute)
     queues = f",queues={pairs}" if pairs > 1 else ""
     mq = f",mq=on,vectors={2 * pairs + 2}" if pairs > 1 else ""
     return [
@@ -150,7 +152,7 @@ def invitations(path: str, pairs: int = 1) -> list[tuple[str, str]]:
         ("DPDK", f"dpdk-testpmd --no-pci --vdev 'net_virtio_user0,path={at}{queues}' -- -i"),
         (
             "libvirt",
-            f"<interface type='vhostuser'><source type='unix' path={at} mode='client'/>"
+            f"<interface type='vhostuser'><source type='unix' path={quoteattr(absolute)} mode='client'/>"
             "<model type='virtio'/></interface>",
         ),
         ("cloud-hypervisor", f"--memory size=1G,shared=on --net vhost_user=true,socket={at}"),

@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 
-from dataplane.vhost.tap import Tap, start_relay, viewers_path
+from dataplane.vhost.relaying import start_relay, viewers_path
+from dataplane.vhost.tap import Tap
 from inspector.cli import FAILED, INTERRUPTED, OK
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from capture.fields import Field
-from capture.frame import FIXED, INDIRECT, TO_DEVICE, Frame
+from capture.frame import FIXED, INDIRECT, LATE, TO_DEVICE, Frame
 from inspector.life import Life, Step, event_near, life_of
 from inspector.numbers import duration
 from inspector.sanitise import clean
@@ -102,6 +102,7 @@ def _buffers(frame: Frame, position: int) -> str:
 
 def _chain(frame: Frame) -> str:
     many = f"{frame.descriptors} descriptor{'s' if frame.descriptors != 1 else ''}"
+    many += ", read late" if frame.flags & LATE else ""
     if frame.flags & INDIRECT:
         return f"{many}, indirect"
     return f"{many}, fixed slot" if frame.flags & FIXED else many

@@ -16,12 +16,11 @@ from textual.screen import Screen
 from dataplane.decode import queue_name
 from dataplane.features import feature_names, mask
 from dataplane.records import Role
-from dataplane.vhost.backend import Backend
-from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, protocol_names
-from dataplane.vhost.peer import Peer
+from dataplane.vhost.peer import Peer, Spoken
+from dataplane.vhost.sockets import listening
 from dataplane.vhost.talk import Said
-from dataplane.vhost.tap import Tap
+from inspector.commands.meeting import offer, whose
 from inspector.numbers import duration
 from inspector.sanitise import clean
 from inspector.tick import Selection, Tick
@@ -55,12 +54,17 @@ _TALK = (
     GridColumn("who", "who"),
     GridColumn("what", "message", fills=True),
 )
+_SOCKETS = (
+    GridColumn("path", "socket that listens", meaning="strong"),
+    GridColumn("whose", "whose", gives_way=1),
+    GridColumn("command", "to look into it", fills=True),
+)
 _KEPT = 400  #: messages shown
+_AGAIN = 1_000_000_000  #: ns after which the sockets of this machine are listed again
 _SPEAKERS = {"frontend": ("driver", "driver"), "backend": ("device", "device"), "": ("", "muted")}
 _NOBODY = (
     "both sides are in this process: there is nobody to talk to. To look into rings of others, leave and"
-    " start ringscope device --listen SOCK: it says what to start QEMU, DPDK, libvirt or cloud-hypervisor"
-    " with"
+    " start one of these; ringscope peers says what QEMU, DPDK, libvirt and cloud-hypervisor are started with"
 )
 
 
@@ -79,7 +83,7 @@ class PeerScreen(Screen[None]):
         Words { background: $panel; }
         #rings { height: 5; }
         #memory { height: 4; }
-        #talk { height: 1fr; }
+        #talk, #sockets { height: 1fr; }
         Grid { background: $surface; }
     }
     """
@@ -87,6 +91,7 @@ class PeerScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._shown: Tick | None = None
+        self._looked = 0  # when the sockets of this machine were last listed
 
     def compose(self) -> ComposeResult:
         with Vertical(id="body"):
@@ -96,6 +101,7 @@ class PeerScreen(Screen[None]):
             talk = Grid(_TALK, "nothing was said", id="talk")
             talk.sort = (0, False)
             yield talk
+            yield Grid(_SOCKETS, "no socket listens here that looks like vhost-user", id="sockets")
 
     def on_mount(self) -> None:
         self.query_one("#talk", Grid).focus()
@@ -109,10 +115,16 @@ class PeerScreen(Screen[None]):
         self._shown = tick
         source, about = self.ringscope.session.source, self.query_one("#about", Words)
         tables = {name: self.query_one(f"#{name}", Grid) for name in ("rings", "memory", "talk")}
-        if not isinstance(source, Backend | Frontend | Tap):
+        sockets = self.query_one("#sockets", Grid)
+        sockets.display = not isinstance(source, Spoken)
+        if not isinstance(source, Spoken):
             about.put(_NOBODY)
             for table in tables.values():
                 table.display = False
+            if tick.snapshot.time - self._looked >= _AGAIN:
+                self._looked = tick.snapshot.time
+                rows = _attachable()
+                sockets.put("sockets", f"{len(rows)} that listen here", rows)
             return
         peer = source.peer
         about.put(_agreed(peer), "text" if peer.connected else "flux")
@@ -132,6 +144,16 @@ class PeerScreen(Screen[None]):
         """The message under the cursor."""
         talk = self.query_one("#talk", Grid)
         return next((row.texts[-1] for row in talk.rows if row.key == talk.key), None)
+
+
+def _attachable() -> list[GridRow]:
+    """What can be attached to here, and by which command."""
+    rows = []
+    for one in listening():
+        if one.kind:
+            texts = (clean(one.path), clean(whose(one)), clean(offer(one)))
+            rows.append(GridRow(one.path, texts, texts))
+    return rows
 
 
 def _agreed(peer: Peer) -> str:

@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from dataplane.vhost.frontend import Frontend
-from dataplane.vhost.tap import Tap, start_relay
+from dataplane.vhost.relaying import start_relay
+from dataplane.vhost.tap import Tap
 from tests.interop.peers import Clean, DpdkDevice, DpdkDriver
 
 _SAMPLE = 1.0  #: seconds

@@ -12,6 +12,7 @@ from dataplane.network import Network
 from dataplane.records import Role
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding, Level
+from dataplane.source import RingSource
 from inspector.diagnosis import HERTZ, Diagnosis
 
 FULL = os.environ.get("RINGSCOPE_FULL") == "1"  #: the long forms are asked for
@@ -20,7 +21,7 @@ FULL = os.environ.get("RINGSCOPE_FULL") == "1"  #: the long forms are asked for
 class Watch:
     """Reads a source as the screens do, and shows each reading to the doctor, in a thread of its own."""
 
-    def __init__(self, source: Network) -> None:
+    def __init__(self, source: RingSource) -> None:
         self.diagnosis = Diagnosis()
         self._source = source
         self._doctor = Doctor()

@@ -97,9 +97,10 @@ int main(int count, char **arguments) {
                  {"hostile", hostile_main},
                  {"truth", truth_main},
                  {"bpf", bpf_main},
-                 {"journal", journal_main}};
+                 {"journal", journal_main},
+                 {"outside", outside_main}};
     for (size_t i = 0; count > 1 && i < sizeof tests / sizeof tests[0]; i++)
         if (strcmp(arguments[1], tests[i].name) == 0) return tests[i].run(arguments + 2);
-    fprintf(stderr, "usage: native stress|fetch_once|hostile|truth|bpf|journal [NAME=NUMBER ...]\n");
+    fprintf(stderr, "usage: native stress|fetch_once|hostile|truth|bpf|journal|outside [NAME=NUMBER ...]\n");
     return 2;
 }

@@ -69,5 +69,6 @@ int hostile_main(char **arguments);
 int truth_main(char **arguments);
 int bpf_main(char **arguments);
 int journal_main(char **arguments);
+int outside_main(char **arguments);
 
 #endif

@@ -55,6 +55,11 @@ RUNS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "address": ("rounds=40", "rounds=2000"),
         "thread": ("rounds=12", "rounds=400"),
     },
+    "outside": {
+        "plain": ("rounds=2000", "rounds=200000"),
+        "address": ("rounds=800", "rounds=100000"),
+        "thread": ("rounds=200", "rounds=10000"),
+    },
     "bpf": {
         "plain": ("programs=200000 swaps=300", "programs=20000000 swaps=20000"),
         "address": ("programs=50000 swaps=200", "programs=4000000 swaps=10000"),

@@ -3,6 +3,7 @@ change, lie and go."""
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import socket
@@ -18,6 +19,7 @@ from dataplane.faults_text import parse_fault
 from dataplane.records import Owner, Reason
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding
+from dataplane.vhost import connection
 from dataplane.vhost import payload as p
 from dataplane.vhost.backend import Backend
 from dataplane.vhost.connection import ProtocolError
@@ -516,3 +518,25 @@ def test_what_a_backend_is_not_made_with(tmp_path: Any) -> None:
     with pytest.raises(ValueError, match="VERSION_1"):
         Backend(str(tmp_path / "s"), features="-version_1")
     assert not os.listdir(tmp_path)
+
+
+def test_a_refusal_that_ends_the_connection_is_told_once(device: Backend) -> None:
+    driver = ByHand(device.path, ack=False)
+    driver.say("SET_FEATURES", p.U64(1 << 63))
+    wait_until(lambda: bool(device.peer.why), "it ends")
+    told = [one.text for one in device.talk.since() if not one.speaker]
+    assert len(told) == 1 and "was not offered" in told[0]
+    driver.close()
+
+
+def test_who_listens_and_takes_nobody_is_not_waited_for(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "SECONDS", 0.05)
+    path = str(tmp_path / "full")
+    with socket.socket(socket.AF_UNIX) as deaf, contextlib.ExitStack() as stack:
+        deaf.bind(path)
+        deaf.listen(0)
+        with pytest.raises(TimeoutError, match="nobody took the connection"):
+            for _ in range(4):
+                stack.enter_context(connection.connect(path))

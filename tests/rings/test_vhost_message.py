@@ -254,17 +254,6 @@ def test_descriptors_in_the_middle_of_a_message(ends: tuple[Connection, socket.s
     os.close(fd)
 
 
-def test_a_relay_takes_whatever_is_framed(ends: tuple[Connection, socket.socket]) -> None:
-    ours, theirs = ends
-    fd = os.eventfd(0)
-    socket.send_fds(theirs, [HEADER.pack(999, 0xF3, 3) + b"abc"], [fd])
-    message = ours.recv(1, strict=False)
-    assert message is not None and (message.request, message.flags, message.body) == (999, 0xF3, b"abc")
-    assert len(message.fds) == 1 and message.pack() == HEADER.pack(999, 0xF3, 3) + b"abc"
-    message.close()
-    os.close(fd)
-
-
 def test_a_reply_that_is_none(ends: tuple[Connection, socket.socket]) -> None:
     ours, theirs = ends
     theirs.sendall(Message(3, VERSION | REPLY, bytes(8)).pack())

@@ -27,8 +27,10 @@ from dataplane.vhost.backend import Backend
 from dataplane.vhost.connection import connect
 from dataplane.vhost.frontend import Frontend
 from dataplane.vhost.message import PROTOCOL, request
+from dataplane.vhost.relaying import start_relay, viewers_path
+from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.talk import Talk
-from dataplane.vhost.tap import Tap, start_relay, viewers_path
+from dataplane.vhost.tap import Tap
 from tests.rings.frontend import ByHand, HandRing
 from tests.rings.staging import wait_until
 
@@ -370,7 +372,7 @@ def test_a_kick_that_is_put_in_wakes_the_device(tmp_path: Path) -> None:
     between.tap.probe.kick(1)
     wait_until(lambda: driver.used_idx(tx) == 1, "used")
     between.tap.probe.call(1)
-    wait_until(lambda: os.eventfd_read(tx.call) > 0, "called")
+    wait_until(lambda: bool(eventfd_count(tx.call)), "called")
     driver.close()
     between.close()
 
@@ -697,3 +699,58 @@ def test_a_place_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_the_protocol_bits_that_pass_are_not_ours_to_mask(between: Between, by_hand: ByHand) -> None:
     assert between.tap.peer.protocol_features == 1 << PROTOCOL["REPLY_ACK"] | 1 << PROTOCOL["MQ"]
+
+
+# ---- for long ---------------------------------------------------------------------------------------------
+
+
+def resident(pid: int) -> int:
+    """KiB of memory that are a process's own."""
+    with open(f"/proc/{pid}/smaps_rollup") as lines:
+        return next(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
+
+
+def test_nothing_leaks_while_drivers_and_viewers_come_and_go(between: Between) -> None:
+    """RINGSCOPE_TAP_SECONDS says for how long; of memory the second half may take no more than a little."""
+    seconds = float(
+        os.environ.get("RINGSCOPE_TAP_SECONDS", "3600" if os.environ.get("RINGSCOPE_FULL") else "4")
+    )
+    relay = between.relay
+    told: list[tuple[int, ...]] = []
+    before = fds_open(), fds_of(relay)
+    began = time.monotonic()
+    rounds = 0
+    while time.monotonic() - began < seconds or rounds < 6:
+        layout = ("split", "packed")[rounds % 2]
+        with Frontend(between.driver_at, layout=layout) as driver:  # type: ignore[arg-type]
+            for end in (driver, between.device):
+                end.flood(length=200, sample=1)
+                end.set_rate(2000)
+            driver.start()
+            assert between.tap.wait_for_rings(20)
+            for _ in range(3):
+                other = between.look()
+                other.snapshot()
+                other.close()
+            wait_until(lambda: driver.snapshot(()).queue(1).used > 200, "traffic")
+            assert not driver.info()["wrong"]
+        wait_until(lambda: not between.tap.peer.connected, "they part")
+        wait_until(lambda: not between.device.running, "the device lets go")
+        rounds += 1
+        if rounds > 2:
+            wait_until(lambda: (fds_open(), fds_of(relay)) == before, f"{before} descriptors")
+            maps = len(maps_of("self")), len(maps_of(relay))
+            told.append((*before, *maps, resident(os.getpid()), resident(relay)))
+    first, half, last = told[0], told[len(told) // 2], told[-1]
+    assert last[2] <= first[2] + 8 and last[3] <= first[3] + 2, "maps"
+    assert last[4] - half[4] < 16384 and last[5] - half[5] < 2048, "memory"
+    print(f"{rounds} drivers: first {first}, halfway {half}, at the end {last}")
+
+
+def fds_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def maps_of(pid: int | str) -> list[str]:
+    with open(f"/proc/{pid}/maps") as lines:
+        return lines.readlines()

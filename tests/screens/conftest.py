@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.css.stylesheet import Stylesheet
 
 from inspector.screens import packets
 from inspector.session import Session
@@ -17,6 +20,23 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True, scope="session")
+def parsed_once() -> Iterator[None]:
+    """Style sheets are parsed once for all apps of a process: that is a seventh of what these tests take."""
+    known: dict[Any, Any] = {}
+    real = Stylesheet._parse_rules
+
+    def parse(self: Stylesheet, *given: Any, **named: Any) -> Any:
+        key = (given, frozenset(named.items()), frozenset(self._variables.items()))
+        if key not in known:
+            known[key] = real(self, *given, **named)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Stylesheet, "_parse_rules", parse)
+        yield
 
 
 @pytest.fixture

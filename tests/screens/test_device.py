@@ -101,7 +101,9 @@ def test_a_socket_that_is_taken(serving: tuple[subprocess.Popen[str], str]) -> N
 def test_the_lines_to_copy_name_the_socket(tmp_path: Path) -> None:
     told = dict(invitations(str(tmp_path / "a b"), 2))
     assert set(told) == {"QEMU", "DPDK", "libvirt", "cloud-hypervisor"}
-    assert all("a b'" in line for line in told.values()) and "queues=2" in told["QEMU"]
+    assert all("a b'" in told[who] for who in ("QEMU", "DPDK", "cloud-hypervisor"))
+    assert f'path="{tmp_path / "a b"}"' in told["libvirt"]
+    assert "queues=2" in told["QEMU"]
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
