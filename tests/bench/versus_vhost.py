@@ -50,9 +50,20 @@ class Config:
 
     @property
     def ours(self) -> str:
-        """For our driver; what DPDK's driver does not take is left out."""
-        words = ["-event_idx", "-indirect_desc", "+in_order" if self.in_order else "-in_order"]
-        return ",".join([*words, *([] if self.mrg else ["-mrg_rxbuf", "-guest_tso4", "-guest_tso6"])])
+        """For our driver: what DPDK's takes with the same wishes."""
+        left_out = [
+            "event_idx",
+            "csum",
+            "guest_csum",
+            "guest_tso4",
+            "guest_tso6",
+            "host_tso4",
+            "host_tso6",
+            "mq",
+        ]
+        words = [f"-{name}" for name in left_out]
+        words += ["+in_order" if self.in_order else "-in_order", "+mrg_rxbuf" if self.mrg else "-mrg_rxbuf"]
+        return ",".join(words)
 
 
 CONFIGS = {"mergeable": Config(True, False, Path.AUTO), "in_order": Config(False, True, Path.FIXED)}

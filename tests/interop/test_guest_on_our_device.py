@@ -17,6 +17,7 @@ import pytest
 from dataplane import features as f
 from dataplane.responder import Responder
 from dataplane.vhost.backend import Backend
+from inspector.screens.peer import _rings
 from tests.interop.netns import MIB, until
 from tests.interop.ours import FULL, Count, counted, watched
 from tests.interop.peers import Guest, PeerError, needs_qemu
@@ -115,16 +116,24 @@ def test_a_guest_lives_on_our_device(tmp_path: Path, layout: Layout) -> None:
         assert len(set(guest.boots)) == TURNS + 1
 
 
+def states(device: Backend) -> dict[str, str]:
+    """What the screen of the other end says of each ring."""
+    return {row.texts[0]: row.texts[1] for row in _rings(device.peer)}
+
+
 def queue_pairs(bench: Bench) -> None:
     """The second pair goes, comes back, and both carry traffic each way."""
     guest, device = bench.guest, bench.device
     guest.channels(1)
     until(lambda: not device.peer.rings[2].enabled, "the second pair is not used")
+    off = "started, not enabled"
+    assert states(device) == {"rx0": "started", "tx0": "started", "rx1": off, "tx1": off}
     before = bench.moved()
     assert guest.ping(HOST, 3) == 3
     assert bench.moved()[2:] == before[2:]
     guest.channels(2)
     until(lambda: device.peer.rings[3].enabled, "the second pair is used")
+    assert set(states(device).values()) == {"started"}
     for port in range(7000, 7100):  # which receive queue it is depends on the ports
         guest.run(f"taskset -c {port % 2} tool udp {HOST} {port} 20 700")
         if all(now > then + 20 for now, then in zip(bench.moved(), before, strict=True)):
