@@ -122,9 +122,12 @@ class Keeping:
         self._log(on, self._source.snapshot(()).logs.frame_sample, self.program)
 
     def _log(self, on: bool, sample: int, program: Program | None) -> None:
-        if not isinstance(self._source, FramesLogged):
-            raise RuntimeError(f"what {self._source.identity.name} logs cannot be chosen: it is the past")
-        self._source.log_frames(on, sample, program.instructions if program else None)
+        logged = self._source.control or self._source
+        if not isinstance(logged, FramesLogged):
+            raise RuntimeError(
+                f"what {self._source.identity.name} logs cannot be chosen: no side of it is ours"
+            )
+        logged.log_frames(on, sample, program.instructions if program else None)
 
     def newest_at(self, time: int) -> int:
         """The newest frame that was logged up to `time`, ns since the epoch; one before the first: none."""

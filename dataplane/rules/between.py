@@ -1,7 +1,8 @@
-"""Rings of two other processes: how they were set up, and what stands in memory and eventfds.
+"""Rings of which a side is another process: how they were set up, what stands in memory and eventfds.
 
-Neither side's own words are known. What waits for the device is what is available and not used; whether it
-was told is in the eventfd, if the kick still stands there, and in what it asks for in memory.
+That side's own words are not known. What waits for a device is what is available and not used; whether it was
+told is in the eventfd, if the kick still stands there, and in what it asks for in memory. A driver is waited
+for where a receive ring is used up.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataplane.records import Reason, Role
 from dataplane.rules.finding import Evidence, Finding, Level
 from dataplane.rules.gates import Gate
 from dataplane.rules.patient import Patient, Rule, for_long, is_receive, several
-from dataplane.snapshot import AnyQueue, Outside, PackedQueue, Snapshot
+from dataplane.snapshot import AnyQueue, PackedQueue, Snapshot
 
 
 def whole(snapshot: Snapshot) -> Iterator[Finding]:
@@ -87,12 +88,12 @@ def _wish(queue: AnyQueue, event_idx: bool) -> _Wish:
 def unserved(patient: Patient) -> Iterator[Finding]:
     """Available for too long and not used, in a queue where the device has something to do."""
     queue, outside, gate = patient.queue, patient.queue.outside, patient.late(Gate.SEEN)
-    if outside is None or queue.driver or queue.device or gate is None or is_receive(queue):
+    if outside is None or queue.device or gate is None or is_receive(queue):
         return
+    pending = outside.kicks_pending if queue.driver is None else queue.driver.kick.pending
     wish = _wish(queue, patient.event_idx)
     waits = f"{several(gate.waits)} available {patient.waited(gate)} and not used"
-    code, alike, decides = _who(outside, wish)
-    pending = outside.kicks_pending
+    code, alike, decides = _who(pending, outside.kicks, wish)
     if code == "KICK_UNSERVICED":
         why = f"{several(pending or 0, 'kick')} stand in the eventfd, and the device does not read them"
     elif code == "KICK_MISSING":
@@ -115,15 +116,15 @@ def unserved(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _who(outside: Outside, wish: _Wish) -> tuple[str, tuple[str, ...], str]:
+def _who(pending: int | None, passed: int | None, wish: _Wish) -> tuple[str, tuple[str, ...], str]:
     """The code, those that look the same from here, and what would decide."""
     if wish.due is False:
         return "DEVICE_NOT_CONSUMING", (), ""
-    if outside.kicks_pending:
+    if pending:
         return "KICK_UNSERVICED", (), ""
-    if outside.kicks_pending is None:
+    if pending is None:
         return "DEVICE_NOT_CONSUMING", ("KICK_MISSING",), "whether it was told: ringscope tap --notifications"
-    if outside.kicks is None:
+    if passed is None:
         decides = "kicks that pass the tap are counted: ringscope tap --notifications"
         return "KICK_MISSING", ("KICK_DISCARDED", "DEVICE_NOT_CONSUMING"), decides
     return "KICK_MISSING", ("KICK_DISCARDED",), "inject a kick: if they move, none was sent"
@@ -132,13 +133,14 @@ def _who(outside: Outside, wish: _Wish) -> tuple[str, tuple[str, ...], str]:
 def unrefilled(patient: Patient) -> Iterator[Finding]:
     """A receive queue that was used up, and into which nothing is offered."""
     queue, outside, empty = patient.queue, patient.queue.outside, patient.watched.empty
-    if outside is None or queue.driver or queue.device or not is_receive(queue):
+    if outside is None or queue.driver or not is_receive(queue):
         return
+    pending = outside.calls_pending if queue.device is None else queue.device.call.pending
     if not queue.used or empty.value != (True, queue.used) or empty.still < patient.stuck:
         return
     why = "the driver offers none"
-    if outside.calls_pending:
-        why = f"{several(outside.calls_pending, 'call')} stand in the eventfd, and the driver reads none"
+    if pending:
+        why = f"{several(pending, 'call')} stand in the eventfd, and the driver reads none"
     yield patient.finding(
         "DRIVER_NOT_REAPING",
         patient.snapshot.time - empty.still,

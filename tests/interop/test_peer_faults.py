@@ -89,6 +89,7 @@ def test_a_guests_interface_is_stopped(tmp_path: Path, layout: Layout) -> None:
             stuck = still(device, RX, watch)
             assert stuck.published == stuck.used == stuck.collected + stuck.size
             assert stuck.device is not None and stuck.device.backlog
+            assert watch.wait("DRIVER_NOT_REAPING").queue == RX
             guest.interface(True)
             goes(device, RX)
             assert guest.run("echo it lives") == "it lives\n"
@@ -145,6 +146,7 @@ def test_a_driver_is_paused(tmp_path: Path, layout: Layout) -> None:
         assert device.peer.connected, "its socket says nothing"
         stuck = still(device, RX, watch)
         assert stuck.published == stuck.used == stuck.collected + stuck.size
+        assert watch.wait("DRIVER_NOT_REAPING").queue == RX
         driver.resume()
         goes(device, RX)
         device.quiet()
@@ -181,10 +183,21 @@ def test_a_device_is_paused(tmp_path: Path, layout: Layout, waits: str) -> None:
         stuck = still(driver, TX, watch)
         assert stuck.published == stuck.used + stuck.size
         assert stuck.driver is not None and stuck.driver.backlog
+        waited_for(watch)
         device.resume()
         goes(driver, TX)
         driver.quiet()
         until(lambda: device.stats().rx_packets == counted(driver).sent, "every packet")
+
+
+def waited_for(watch: Watch) -> None:
+    """The doctor names the device: by its kicks where it asks for them."""
+    until(lambda: watch.findings, "the doctor names it")
+    assert {(one.code, one.queue) for one in watch.findings} <= {
+        ("DEVICE_NOT_CONSUMING", TX),
+        ("KICK_UNSERVICED", TX),
+        ("KICK_MISSING", TX),
+    }
 
 
 def full(driver: Frontend) -> None:
@@ -225,5 +238,6 @@ def test_a_queue_that_is_not_enabled_stands_still(tmp_path: Path, layout: Layout
         full(driver)
         stuck = still(driver, TX, watch)
         assert (stuck.published, stuck.used) == (stuck.size, 0)
+        waited_for(watch)
         assert "SET_VRING_ENABLE" not in {one.name for one in driver.talk.since()}
         assert not device.stats().rx_packets

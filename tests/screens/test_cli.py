@@ -33,7 +33,7 @@ MISTAKES = [
     (
         ["frobnicate"],
         "no command is called 'frobnicate'; there are run, snapshot, watch, check, report, capture, record, "
-        "device, driver, open, play, learn, explain, dissect, extcap",
+        "device, driver, tap, peers, open, play, learn, explain, dissect, extcap",
     ),
     (["--layout", "spilt"], "--layout: invalid choice: 'spilt'"),
     (["--queue-size", "300"], "take 256 or 512, or --layout packed"),
