@@ -61,7 +61,7 @@ void observe_every(struct pair *pair, uint64_t nanoseconds);
 /* observe_ring.c: one look at one queue; returns the buffers that moved. */
 uint32_t observe_look(struct pair *pair, struct vq *q);
 /* Whether what was just read of a transmit buffer may not be its own: it was offered again, or was used and
- * the driver has gone on by half a ring since. `late`: it was used. */
+ * the driver has gone on by half a ring since, or offered its memory again. `late`: it was used. */
 bool observe_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late);
 /* The same of a slot of a packed ring that was used before it was seen. */
 bool observe_is_far(const struct vq *q, uint16_t slot, uint16_t wrap);

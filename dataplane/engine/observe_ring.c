@@ -36,8 +36,12 @@ static bool split_changed(struct vq *q, const struct noted *buffer, bool *late) 
     if (used == q->drv.last_used) return false;
     *late = (int16_t)(used - at) > 0;
     if (*late && (uint16_t)(avail - at) > q->size / 2) return true;
-    for (at++; at != avail; at++)
-        if (observe16(avail_ring(q, at & mask)) == buffer->head) return true;
+    uint64_t address = observe64(q->desc + 2 * buffer->head);
+    for (at++; at != avail; at++) {
+        uint16_t head = observe16(avail_ring(q, at & mask));
+        if (head == buffer->head) return true;
+        if (*late && head < q->size && observe64(q->desc + 2 * head) == address) return true;
+    }
     return false;
 }
 
@@ -192,10 +196,16 @@ static void packed_skip_lap(struct vq *q) {
     count_set(&q->drv.collected, seen + gone);
 }
 
-/* Whether the driver has gone on half a ring beyond a slot of that lap. */
+/* Whether the driver has gone on half a ring beyond a slot of that lap, or has used its memory again: a newer
+ * descriptor has the same address. */
 static bool packed_far(const struct vq *q, uint16_t slot, uint16_t wrap) {
-    if (advance(q, &slot, (q->size + 1) / 2)) wrap ^= 1;
-    return avail_bit(word_at(q, slot)) == wrap;
+    uint64_t address = observe64(q->desc + 2 * slot);
+    for (uint32_t i = 0; i < q->size / 2; i++) {
+        if (advance(q, &slot, 1)) wrap ^= 1;
+        if (avail_bit(word_at(q, slot)) != wrap) return false;
+        if (observe64(q->desc + 2 * slot) == address) return true;
+    }
+    return true;
 }
 
 static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late) {
