@@ -166,11 +166,21 @@ class Engine:
         kick: int,
         call: int,
         passive: bool,
+        used_log: int = ...,
         /,
     ) -> None:
-        """`place`: (avail, avail wrap, used, used wrap); addresses are of the other side's process. EFAULT:
-        an
-        area is not inside one region; EINVAL: not aligned; ERANGE: size or place cannot be."""
+        """`place`: (avail, avail wrap, used, used wrap); addresses are of the other side's process;
+        `used_log`: guest address of the used ring for the log of pages written. EFAULT: an area is not inside
+        one region; EINVAL: not aligned; ERANGE: size or place cannot be; EPROTO: its in-flight region cannot
+        be."""
+    def foreign_inflight_bytes(self, entries: int, /) -> int:
+        """Of one queue's part of an in-flight region, for the layout in force."""
+    def foreign_inflight(self, fd: int, offset: int, size: int, queues: int, entries: int, /) -> None:
+        """EINVAL: it lies outside its file, or is too small; EBUSY: a queue is started; ERANGE."""
+    def foreign_dirty(self, fd: int, offset: int, size: int, /) -> None:
+        """The log of pages written, one bit for 4096 bytes."""
+    def foreign_forget(self) -> None:
+        """Lets go of both."""
     def foreign_stop(self, queue: int, /) -> tuple[int, int, int, int]:
         """Where the device would go on."""
     def foreign_passive(self, queue: int, passive: bool, /) -> None:

@@ -3,6 +3,7 @@
 #include "foreign.h"
 
 #include "breaks.h"
+#include "logged.h"
 #include "observe.h"
 
 #include <errno.h>
@@ -24,11 +25,23 @@ static void end(struct pair *pair, bool was_running) {
     pair_resume(pair, was_running);
 }
 
+/* Whether pages are logged from now on. */
+static void set_dirty(struct pair *pair) {
+    const struct dirty *dirty = pair->dirty.on && pair->dirty.log.mapped ? &pair->dirty : NULL;
+    for (uint32_t i = 0; i < pair->queues; i++) {
+        struct vq *q = &pair->queue[i];
+        q->dirty = dirty;
+        if (q->desc && !pair_observed(pair)) logged_choose(q);
+    }
+}
+
 void foreign_features(struct pair *pair, uint64_t features, uint8_t status) {
     bool was_running = begin(pair);
     uint64_t old = count_get(&pair->status);
     pair->packed = has_feature(features, F_RING_PACKED);
     for (uint32_t i = 0; i < pair->queues; i++) pair->queue[i].packed = pair->packed;
+    pair->dirty.on = has_feature(features, F_LOG_ALL);
+    set_dirty(pair);
     count_set(&pair->accepted, features);
     count_set(&pair->status, status);
     door_note(&pair->driver.door, EV_FEATURES, 0, pair->offered, features);
@@ -70,7 +83,14 @@ static bool in_use(const struct pair *pair, uint64_t address, uint64_t user, uin
 /* What the device holds may lie in memory that goes: nothing of it is touched again before it is taken anew.
  */
 static void put_back(struct vq *q) {
-    if (q->desc && !q->dev.broken && q->dev.door) net_hand_back(q);
+    if (!q->desc || q->dev.broken || !q->dev.door) return;
+    struct memory_guard guard;
+    memory_watch(&guard);
+    if (sigsetjmp(guard.back, 0)) /* the in-flight region */
+        device_broken(q, MEMORY_GONE);
+    else
+        net_hand_back(q);
+    memory_unwatch();
 }
 
 int foreign_unmap(struct pair *pair, uint64_t address, uint64_t user, uint64_t size) {
@@ -102,6 +122,7 @@ static void queue_stop(struct vq *q) {
     ring_free(q);
     free(q->dev.hand);
     free(q->observer);
+    inflight_close(q);
     q->dev.hand = NULL;
     q->observer = NULL;
     q->desc = NULL;
@@ -132,6 +153,58 @@ static int find_areas(struct pair *pair, struct vq *q, const struct foreign_queu
     return 0;
 }
 
+int foreign_inflight(struct pair *pair, int fd, uint64_t file_offset, uint64_t bytes, uint32_t queues,
+                     uint32_t entries) {
+    bool was_running = begin(pair);
+    struct region found;
+    int error = queues * inflight_bytes(entries, pair->packed) > bytes ? EINVAL : 0;
+    for (uint32_t i = 0; i < pair->queues; i++)
+        if (pair->queue[i].desc) error = EBUSY;
+    if (!error) error = region_open(&found, bytes, fd, file_offset, true);
+    if (!error) {
+        region_close(&pair->inflight);
+        pair->inflight = found;
+        pair->inflight_queues = queues;
+        pair->inflight_entries = entries;
+    }
+    end(pair, was_running);
+    return error;
+}
+
+int foreign_dirty(struct pair *pair, int fd, uint64_t file_offset, uint64_t bytes) {
+    bool was_running = begin(pair);
+    struct region found;
+    int error = region_open(&found, bytes, fd, file_offset, true);
+    if (!error) {
+        region_close(&pair->dirty.log);
+        pair->dirty.log = found;
+        set_dirty(pair);
+    }
+    end(pair, was_running);
+    return error;
+}
+
+void foreign_forget(struct pair *pair) {
+    bool was_running = begin(pair);
+    pair->dirty.on = false;
+    set_dirty(pair);
+    region_close(&pair->dirty.log);
+    region_close(&pair->inflight);
+    end(pair, was_running);
+}
+
+/* Our own words over a ring that is in use: what is known of it says where we go on. */
+static int attach(struct pair *pair, struct vq *q, struct ring_place from) {
+    uint64_t part = inflight_bytes(pair->inflight_entries, pair->packed);
+    if (pair->inflight.mapped && q->index < pair->inflight_queues) {
+        int error = inflight_open(q, pair->inflight.host + q->index * part, pair->inflight_entries, &from);
+        if (error) return error;
+    }
+    if (!pair_observed(pair)) logged_choose(q);
+    ring_attach(q, &from);
+    return 0;
+}
+
 int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue *given) {
     struct vq *q = &pair->queue[index];
     bool was_running = begin(pair);
@@ -143,26 +216,29 @@ int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue 
     q->in_order = accepted(pair, F_IN_ORDER);
     q->drv.door = &pair->driver.door;
     q->dev.door = &pair->device.door;
-    int error = find_areas(pair, q, given);
+    q->used_log = given->used_log;
+    volatile int error = find_areas(pair, q, given);
     if (!error) {
         q->dev.hand = calloc(1, net_hand_bytes());
         if (!q->dev.hand || ring_init(q) || snapshot_make_room(pair, q->size) ||
             (pair_observed(pair) && observe_open(q)))
             error = ENOMEM;
     }
-    if (error) {
-        queue_stop(q);
-        if (given->kick >= 0) close(given->kick);
-        if (given->call >= 0) close(given->call);
-    } else {
+    if (!error) {
         struct memory_guard guard;
         memory_watch(&guard);
         if (sigsetjmp(guard.back, 0)) /* the file is shorter than it was a moment ago */
             device_broken(q, MEMORY_GONE);
         else
-            ring_attach(q, &given->from);
-        if (!q->dev.broken && q->observer) observe_attach(q);
+            error = attach(pair, q, given->from);
+        if (!error && !q->dev.broken && q->observer) observe_attach(q);
         memory_unwatch();
+    }
+    if (error) {
+        queue_stop(q);
+        if (given->kick >= 0) close(given->kick);
+        if (given->call >= 0) close(given->call);
+    } else {
         take_fd(&q->drv.kick, given->kick);
         take_fd(&q->dev.call, given->call);
         flag_set(&q->passive, given->passive);
@@ -180,6 +256,7 @@ void foreign_stop(struct pair *pair, uint32_t index, struct ring_place *at) {
     bool was_running = begin(pair);
     put_back(q);
     *at = (struct ring_place){q->dev.last_avail, q->dev.used_idx, q->dev.avail_wrap, q->dev.used_wrap};
+    if (q->inflight) inflight_place(q, at);
     queue_stop(q);
     end(pair, was_running);
 }

@@ -12,6 +12,7 @@ struct foreign_queue {
     struct ring_place from;
     int kick, call; /* eventfds, -1 for none; taken over, whatever comes of it */
     bool passive;
+    uint64_t used_log; /* dirty.h: NOT_LOGGED: nobody asked */
 };
 
 /* The features in force, and the device status as far as it is known. While no queue is started. */
@@ -21,7 +22,17 @@ int foreign_map(struct pair *pair, uint64_t address, uint64_t user, uint64_t siz
                 uint64_t file_offset);
 /* ENOENT where there is no such region; EBUSY where a ring that is started lies in it. */
 int foreign_unmap(struct pair *pair, uint64_t address, uint64_t user, uint64_t size);
-/* 0; EFAULT: an area is not inside one region; EINVAL: it is not aligned; ENOMEM. */
+/* The in-flight region, parts for `queues` queues of up to `entries` descriptors: as memory_map(), EINVAL
+ * also where it is too small for that, EBUSY while a queue is started. */
+int foreign_inflight(struct pair *pair, int fd, uint64_t file_offset, uint64_t bytes, uint32_t queues,
+                     uint32_t entries);
+/* The log of pages written, instead of the one before: as memory_map(). It is written while VHOST_F_LOG_ALL
+ * is in force. */
+int foreign_dirty(struct pair *pair, int fd, uint64_t file_offset, uint64_t bytes);
+/* Both are let go of, once no queue is started: at the end of a connection. */
+void foreign_forget(struct pair *pair);
+/* 0; EFAULT: an area is not inside one region; EINVAL: it is not aligned; EPROTO: see inflight_open();
+ * ENOMEM. */
 int foreign_start(struct pair *pair, uint32_t index, const struct foreign_queue *given);
 /* Buffers that were taken and not used are put back first. `at`: where the device would go on. */
 void foreign_stop(struct pair *pair, uint32_t index, struct ring_place *at);

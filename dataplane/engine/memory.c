@@ -27,9 +27,11 @@ fail:
     return -1;
 }
 
-static void region_close(struct region *r) {
+void region_close(struct region *r) {
+    if (!r->mapped) return;
     munmap(r->mapped, r->mapped_bytes);
     close(r->fd);
+    *r = (struct region){0};
 }
 
 void memory_destroy(struct memory *memory) {
@@ -43,34 +45,43 @@ static bool overlap(uint64_t a, uint64_t b, uint64_t size_a, uint64_t size_b) {
     return a < b + size_b && b < a + size_a;
 }
 
+int region_open(struct region *r, uint64_t size, int fd, uint64_t file_offset, bool writable) {
+    struct stat file;
+    if (size == 0 || file_offset + size < file_offset || file_offset + size > INT64_MAX) return EINVAL;
+    if (fstat(fd, &file)) return errno;
+    if (S_ISREG(file.st_mode) && file_offset + size > (uint64_t)file.st_size) return EINVAL;
+    /* A mapping begins at a whole page of its file: of a huge one, where it has those. */
+    uint64_t page = file.st_blksize > 4096 ? (uint64_t)file.st_blksize : 4096, lead = file_offset % page;
+    *r = (struct region){.size = size, .file_offset = file_offset};
+    r->mapped_bytes = (lead + size + page - 1) / page * page;
+    r->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (r->fd < 0) return errno;
+    void *mapped = mmap(NULL, r->mapped_bytes, PROT_READ | (writable ? PROT_WRITE : 0),
+                        MAP_SHARED | MAP_NORESERVE, r->fd, (off_t)(file_offset - lead));
+    if (mapped == MAP_FAILED) {
+        int error = errno;
+        close(r->fd);
+        return error;
+    }
+    r->mapped = mapped;
+    r->host = (uint8_t *)mapped + lead;
+    return 0;
+}
+
 int memory_map(struct memory *memory, uint64_t address, uint64_t user, uint64_t size, int fd,
                uint64_t file_offset, bool writable) {
-    struct stat file;
     if (memory->regions == MEMORY_REGIONS_MAX) return ENOSPC;
-    if (size == 0 || address + size < address || user + size < user || file_offset + size < file_offset ||
-        file_offset + size > INT64_MAX)
-        return EINVAL;
+    if (size == 0 || address + size < address || user + size < user) return EINVAL;
     for (unsigned i = 0; i < memory->regions; i++) {
         const struct region *r = &memory->region[i];
         if (overlap(address, r->address, size, r->size) || overlap(user, r->user, size, r->size))
             return EEXIST;
     }
-    if (fstat(fd, &file)) return errno;
-    if (S_ISREG(file.st_mode) && file_offset + size > (uint64_t)file.st_size) return EINVAL;
-    /* A mapping begins at a whole page of its file: of a huge one, where it has those. */
-    uint64_t page = file.st_blksize > 4096 ? (uint64_t)file.st_blksize : 4096, lead = file_offset % page;
-    struct region r = {.address = address, .size = size, .file_offset = file_offset, .user = user};
-    r.mapped_bytes = (lead + size + page - 1) / page * page;
-    r.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-    if (r.fd < 0) return errno;
-    r.mapped = mmap(NULL, r.mapped_bytes, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED | MAP_NORESERVE,
-                    r.fd, (off_t)(file_offset - lead));
-    if (r.mapped == MAP_FAILED) {
-        int error = errno;
-        close(r.fd);
-        return error;
-    }
-    r.host = (uint8_t *)r.mapped + lead;
+    struct region r;
+    int error = region_open(&r, size, fd, file_offset, writable);
+    if (error) return error;
+    r.address = address;
+    r.user = user;
     memory->region[memory->regions++] = r;
     return 0;
 }

@@ -34,6 +34,10 @@ void memory_destroy(struct memory *memory);
  * many. */
 int memory_map(struct memory *memory, uint64_t address, uint64_t user, uint64_t size, int fd,
                uint64_t file_offset, bool writable);
+/* Maps a file of the other side for a region's own sake, not as guest memory: as memory_map(). */
+int region_open(struct region *r, uint64_t size, int fd, uint64_t file_offset, bool writable);
+/* Also of one that is not there. */
+void region_close(struct region *r);
 /* Takes away the region that begins at both. false where there is none. */
 bool memory_unmap(struct memory *memory, uint64_t address, uint64_t user, uint64_t size);
 /* Translates an address of the other side's process; else as memory_translate(). */

@@ -61,6 +61,11 @@ PyObject *engine_foreign_start(Engine *self, PyObject *args);
 PyObject *engine_foreign_stop(Engine *self, PyObject *args);
 PyObject *engine_foreign_passive(Engine *self, PyObject *args);
 PyObject *engine_foreign_notify(Engine *self, PyObject *args);
+/* module_logged.c */
+PyObject *engine_foreign_inflight_bytes(Engine *self, PyObject *args);
+PyObject *engine_foreign_inflight(Engine *self, PyObject *args);
+PyObject *engine_foreign_dirty(Engine *self, PyObject *args);
+PyObject *engine_foreign_forget(Engine *self, PyObject *unused);
 
 PyObject *module_offsets(PyObject *self, PyObject *unused);
 

@@ -86,11 +86,11 @@ static bool duplicate(int *fd) {
 PyObject *engine_foreign_start(Engine *self, PyObject *args) {
     unsigned index;
     int passive, error;
-    unsigned long long desc, driver, device;
+    unsigned long long desc, driver, device, used_log = NOT_LOGGED;
     struct foreign_queue given = {0};
-    if (!PyArg_ParseTuple(args, "IIKKK(HHHH)iip", &index, &given.size, &desc, &driver, &device,
+    if (!PyArg_ParseTuple(args, "IIKKK(HHHH)iip|K", &index, &given.size, &desc, &driver, &device,
                           &given.from.avail, &given.from.avail_wrap, &given.from.used, &given.from.used_wrap,
-                          &given.kick, &given.call, &passive))
+                          &given.kick, &given.call, &passive, &used_log))
         return NULL;
     PAIR_OR_RETURN;
     if (!any_queue(pair, index)) return NULL;
@@ -100,6 +100,7 @@ PyObject *engine_foreign_start(Engine *self, PyObject *args) {
                           given.from.avail_wrap > 1 || given.from.used_wrap > 1)))
         return none_or_error(ERANGE);
     given.desc = desc, given.driver = driver, given.device = device, given.passive = passive;
+    given.used_log = used_log;
     if (!duplicate(&given.kick)) return none_or_error(errno);
     if (!duplicate(&given.call)) {
         error = errno;

@@ -234,6 +234,7 @@ static uint32_t place_frame(struct side *device, struct vq *q, struct hand *hand
 /* Completes what was filled, and moves what is left to the front. */
 static void settle(struct vq *q, struct hand *hand) {
     if (hand->used == 0) return;
+    if (UNLIKELY(q->dirty != NULL)) dirty_buffers(q, hand->chain, hand->done, hand->used);
     q->ops->complete(q, hand->done, hand->used, false);
     hand->have -= hand->used;
     memmove(hand->chain, hand->chain + hand->used, hand->have * sizeof hand->chain[0]);

@@ -98,6 +98,7 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
 
 static void queue_close(struct pair *pair, struct vq *q) {
     ring_free(q);
+    inflight_close(q);
     free(q->dev.hand);
     free(q->observer);
     q->dev.hand = NULL;
@@ -117,6 +118,8 @@ void pair_free(struct pair *pair) {
     free(pair->places);
     free(pair->fault);
     memory_destroy(&pair->memory);
+    region_close(&pair->dirty.log);
+    region_close(&pair->inflight);
     trace_free(&pair->trace);
     gate_destroy(&pair->gate);
     pthread_cond_destroy(&pair->command_done);

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "dirty.h"
 #include "notify.h"
 #include "port.h"
 
@@ -83,7 +84,10 @@ struct pair {
     bool bare;      /* queues without a device type: for tests and for a learner's own half */
     bool packed;
     bool driver_theirs, device_theirs;
-    uint64_t look_every; /* observe.h: nanoseconds */
+    uint64_t look_every;    /* observe.h: nanoseconds */
+    struct region inflight; /* inflight.h: parts of `inflight_entries` each; .mapped NULL: there is none */
+    uint32_t inflight_queues, inflight_entries;
+    struct dirty dirty;
     uint16_t start_index, start_wrap;
     uint32_t mtu, buffer_bytes;
     struct breaks *breaks;

@@ -238,6 +238,9 @@ struct vq {
     const uint8_t *watched;    /* [N], breaks.h: the group of a slot's rules; 0: none */
     uint32_t longest;          /* breaks.h: elements of a buffer that are nothing special */
     struct observer *observer; /* observe.h: where both halves are of other processes */
+    struct inflight *inflight; /* logged.h: NULL where that is not written down */
+    const struct dirty *dirty;
+    uint64_t used_log; /* dirty.h: guest address of what the device writes of the ring */
     struct driver_half drv __attribute__((aligned(128)));
     struct device_half dev __attribute__((aligned(128)));
 };

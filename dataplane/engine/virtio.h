@@ -75,6 +75,7 @@ enum {
     F_NET_GUEST_ANNOUNCE = 21,
     F_NET_MQ = 22,
     F_NET_CTRL_MAC_ADDR = 23,
+    F_LOG_ALL = 26, /* of vhost */
     F_INDIRECT_DESC = 28,
     F_EVENT_IDX = 29,
     F_VERSION_1 = 32,

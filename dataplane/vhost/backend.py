@@ -27,7 +27,7 @@ from dataplane.records import Side
 from dataplane.snapshot import AnyQueue, Identity, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost.connection import Connection, Listener, ProtocolError, connect
-from dataplane.vhost.message import F_PROTOCOL_FEATURES
+from dataplane.vhost.message import F_LOG_ALL, F_PROTOCOL_FEATURES
 from dataplane.vhost.peer import Peer
 from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.session import Session
@@ -164,7 +164,7 @@ class Backend(Network):
     def negotiated(self, accepted: int) -> None:
         """Features in force from now on."""
         packed = f.has(accepted, f.F_RING_PACKED)
-        accepted &= ~f.mask(F_PROTOCOL_FEATURES)
+        accepted &= ~f.mask(F_PROTOCOL_FEATURES, F_LOG_ALL)
         self._identity = replace(self._identity, accepted=accepted, packed=packed)
         if self.when_negotiated is not None:
             self.when_negotiated(accepted)
@@ -187,7 +187,7 @@ class Backend(Network):
             return Peer(False, where, self._why)
         rings = tuple(ring.setup for ring in sorted(session.rings.values(), key=lambda ring: ring.index))
         agreed = session.accepted, session.protocol_features
-        return Peer(True, where, self._why, *agreed, tuple(session.regions), rings)
+        return Peer(True, where, self._why, *agreed, tuple(session.memory.regions), rings)
 
     # ---- reading ----------------------------------------------------------------------------------------
 

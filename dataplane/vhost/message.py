@@ -220,9 +220,10 @@ class Message:
 
 
 def request(name: str, carried: p.Payload | None = None, fds: tuple[int, ...] = (), **more: bool) -> Message:
-    """A request of the front-end by name; `need_reply` asks for an acknowledgement."""
+    """A request by name; `need_reply` asks for an acknowledgement."""
     flags = VERSION | (NEED_REPLY if more.get("need_reply") else 0)
-    return Message(NAMES[name].id, flags, carried.pack() if carried is not None else b"", fds)
+    kind = NAMES[name]
+    return Message(kind.id, flags, carried.pack() if carried is not None else b"", fds, kind.channel)
 
 
 @dataclass(frozen=True, slots=True)

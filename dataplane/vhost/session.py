@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import stat
 import struct
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,18 @@ from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
 from dataplane.vhost import payload as p
 from dataplane.vhost.connection import Connection, ProtocolError
-from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Message, Policy, Refused, protocol_names
+from dataplane.vhost.guest_memory import MEM_SLOTS, GuestMemory
+from dataplane.vhost.message import (
+    F_LOG_ALL,
+    F_PROTOCOL_FEATURES,
+    PROTOCOL,
+    Message,
+    Policy,
+    Refused,
+    protocol_names,
+    request,
+)
+from dataplane.vhost.outlives import because, new_inflight, use_inflight, use_log
 from dataplane.vhost.rings import Ring, base_of, place
 from dataplane.vhost.talk import Talk
 
@@ -28,22 +40,15 @@ if TYPE_CHECKING:
 
 SERVED = sum(
     1 << PROTOCOL[name]
-    for name in ("MQ", "REPLY_ACK", "MTU", "RESET_DEVICE", "CONFIGURE_MEM_SLOTS", "STATUS", "RARP")
-)
-MEM_SLOTS = 32  #: regions that may be added one by one
+    for name in (
+        "MQ", "REPLY_ACK", "MTU", "RESET_DEVICE", "CONFIGURE_MEM_SLOTS", "STATUS", "RARP", "CONFIG",
+        "BACKEND_REQ", "INFLIGHT_SHMFD", "LOG_SHMFD",
+    )
+)  # fmt: skip
 _OK, _FAILED = 0, 1
-_MAPPING = {
-    errno.EINVAL: "it is empty, goes round the end of memory, or lies outside its file",
-    errno.EEXIST: "it overlaps another region",
-    errno.ENOSPC: "there are too many regions",
-    errno.ENOENT: "there is no such region",
-    errno.EBUSY: "a ring that is started lies in it",
-}
-
-
-def _file(fd: int) -> tuple[int, int]:
-    found = os.fstat(fd)
-    return found.st_dev, found.st_ino
+Answer = p.Payload | Message | None  #: a whole message where file descriptors go with it
+_OURS = f.mask(F_PROTOCOL_FEATURES, F_LOG_ALL)  # feature bits that are no business of the device
+_BEAT = 0.5  #: seconds between two looks at whether the configuration changed
 
 
 class Session:
@@ -56,22 +61,26 @@ class Session:
         self._engine = engine
         self._connection = connection
         self._talk = talk
-        self._offered = offered | f.mask(F_PROTOCOL_FEATURES)
+        self._offered = offered | _OURS
         self._pairs = pairs
         self._policy = Policy("frontend")
         self.accepted = 0
         self.status = 0
-        self.regions: list[p.Region] = []
-        self._files: dict[p.Region, tuple[int, int]] = {}  # which file each lies in: device and inode
-        self._given = Counter[p.Region]()  # how often each was added
+        self.memory = GuestMemory(engine)
         self.rings: dict[int, Ring] = {}
+        self._ours: Connection | None = None  # on which we ask, and the front-end answers
+        self._generation = int(engine.info()["config_generation"])
 
     # ---- one message after the other --------------------------------------------------------------------
 
     def run(self) -> None:
         """ProtocolError where the connection cannot go on."""
         while True:
-            message = self._connection.recv()
+            try:
+                message = self._connection.recv(None if self._ours is None else _BEAT)
+            except TimeoutError:
+                self._tell_of_change()
+                continue
             if message is None:
                 return
             try:
@@ -81,11 +90,13 @@ class Session:
 
     def _serve(self, message: Message) -> None:
         self._talk.add("frontend", message)
-        answer: p.Payload | None = None
+        answer: Answer = None
         refused = ""
         try:
             carried = self._policy.check(message)
-            act: Callable[[Any, Message], p.Payload | None] = getattr(self, f"_{message.name.lower()}")
+            act: Callable[[Any, Message], p.Payload | Message | None] = getattr(
+                self, f"_{message.name.lower()}"
+            )
             answer = act(carried, message)
         except Refused as error:
             refused = str(error)
@@ -98,9 +109,12 @@ class Session:
         elif refused:
             raise ProtocolError(refused)
         if answer is not None:
-            reply = message.answer(answer)
-            self._connection.send(reply)
-            self._talk.add("backend", reply)
+            reply = answer if isinstance(answer, Message) else message.answer(answer)
+            try:
+                self._connection.send(reply)
+                self._talk.add("backend", reply)
+            finally:
+                reply.close()
 
     @property
     def protocol_features(self) -> int:
@@ -131,15 +145,16 @@ class Session:
             raise Refused(
                 "SET_FEATURES without VERSION_1: only devices of virtio 1.0 and later are spoken to (6.1)"
             )
-        if carried.value == self.accepted:
+        changed = carried.value ^ self.accepted
+        if not changed:
             return
-        if any(ring.started for ring in self.rings.values()):
+        if changed != 1 << F_LOG_ALL and any(ring.started for ring in self.rings.values()):
             raise Refused("SET_FEATURES while rings are started")
         self.accepted = carried.value
         self._apply_features()
 
     def _apply_features(self) -> None:
-        features = self.accepted & ~f.mask(F_PROTOCOL_FEATURES)
+        features = self.accepted & ~f.mask(F_PROTOCOL_FEATURES)  # LOG_ALL is the engine's business
         running = any(ring.started for ring in self.rings.values())
         status = self.status
         if not self._agreed("STATUS"):  # as a transport with a status register would show it
@@ -189,66 +204,60 @@ class Session:
     def _set_mem_table(self, carried: p.MemoryTable, message: Message) -> None:
         """Rings that run go on in the new memory, where they lie in it."""
         running = [(ring, self._stop(ring)) for ring in self.rings.values() if ring.started]
-        for region in tuple(self.regions):
-            self._unmap(region)
-        try:
-            for region, fd in zip(carried.regions, message.fds, strict=True):
-                self._map(region, fd)
-        except Refused:
-            for region in tuple(self.regions):
-                self._unmap(region)
-            raise
+        self.memory.replace(zip(carried.regions, message.fds, strict=True))
         for ring, base in running:
             ring.base = base
             self._start(ring)
-
-    def _map(self, region: p.Region, fd: int) -> None:
-        try:
-            self._engine.foreign_map(region.guest_addr, region.user_addr, region.size, fd, region.mmap_offset)
-        except OSError as error:
-            why = _MAPPING.get(error.errno or 0, error.strerror)
-            raise Refused(f"memory region {region}: {why}") from None
-        self.regions.append(region)
-        self._files[region], self._given[region] = _file(fd), 1
-
-    def _unmap(self, region: p.Region) -> None:
-        try:
-            self._engine.foreign_unmap(region.guest_addr, region.user_addr, region.size)
-        except OSError as error:
-            raise Refused(
-                f"memory region {region}: {_MAPPING.get(error.errno or 0, error.strerror)}"
-            ) from None
-        self.regions.remove(region)
-        del self._files[region], self._given[region]
 
     def _get_max_mem_slots(self, _: p.Empty, __: Message) -> p.Payload:
         return p.U64(MEM_SLOTS)
 
     def _add_mem_reg(self, carried: p.SingleRegion, message: Message) -> None:
-        """QEMU up to 8.0 adds a region once for every queue pair, and removes it as often."""
-        (fd,) = message.fds
-        if self._files.get(carried.region) == _file(fd):
-            self._given[carried.region] += 1
-            return
-        if len(self.regions) >= MEM_SLOTS:
-            raise Refused(f"ADD_MEM_REG: there are {MEM_SLOTS} regions already")
-        self._map(carried.region, fd)
+        self.memory.add(carried.region, message.fds[0])
 
     def _rem_mem_reg(self, carried: p.SingleRegion, _: Message) -> None:
-        """The file offset says nothing about which region is meant."""
-        given = carried.region
-        for region in self.regions:
-            if (region.guest_addr, region.user_addr, region.size) == (
-                given.guest_addr,
-                given.user_addr,
-                given.size,
-            ):
-                if self._given[region] > 1:
-                    self._given[region] -= 1
-                else:
-                    self._unmap(region)
-                return
-        raise Refused(f"REM_MEM_REG: there is no region {given}")
+        self.memory.remove(carried.region)
+
+    # ---- what outlives the device -----------------------------------------------------------------------
+
+    def _get_inflight_fd(self, carried: p.Inflight, message: Message) -> Message:
+        made, fd = new_inflight(self._engine, carried, 2 * self._pairs)
+        return message.answer(made, (fd,))
+
+    def _set_inflight_fd(self, carried: p.Inflight, message: Message) -> None:
+        use_inflight(self._engine, carried, message.fds[0], 2 * self._pairs)
+
+    def _set_log_base(self, carried: p.Log, message: Message) -> p.Payload:
+        use_log(self._engine, carried, message.fds[0])
+        return p.Raw(b"")
+
+    # ---- the other way ----------------------------------------------------------------------------------
+
+    def _set_backend_req_fd(self, _: p.Empty, message: Message) -> None:
+        (fd,) = message.fds
+        if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+            raise Refused("SET_BACKEND_REQ_FD: its file descriptor is no socket")
+        message.take()
+        if self._ours is not None:
+            self._ours.close()
+        self._ours = Connection(socket.socket(fileno=fd))
+
+    def _tell_of_change(self) -> None:
+        """What the configuration space says has changed (CONFIG_CHANGE_MSG)."""
+        generation = int(self._engine.info()["config_generation"])
+        if generation == self._generation:
+            return
+        self._generation = generation
+        if self._ours is None or not self._agreed("CONFIG"):
+            return
+        said = request("CONFIG_CHANGE_MSG")
+        self._talk.add("backend", said)
+        try:
+            self._ours.send(said)
+        except ProtocolError as error:
+            self._talk.note(f"the back-end's channel: {error}")
+            self._ours.close()
+            self._ours = None
 
     # ---- rings ------------------------------------------------------------------------------------------
 
@@ -351,13 +360,16 @@ class Session:
                 ring.kick,
                 ring.call,
                 not ring.enabled,
+                *((at.log,) if at.flags & 1 else ()),
             )
         except OSError as error:
-            why = {
+            reasons = {
                 errno.EFAULT: "a part of it is not inside one region of memory",
                 errno.EINVAL: "a part of it is not aligned (2.7, 2.8)",
                 errno.ERANGE: f"it cannot go on at {ring.base:#x} with a size of {ring.num}",
-            }.get(error.errno or 0, error.strerror)
+                errno.EPROTO: "its part of the in-flight region is damaged, or of another ring",
+            }
+            why = because(error, reasons)
             raise Refused(f"ring {ring.index} is not started: {why}") from None
         ring.started = True
         self._apply_features()
@@ -416,6 +428,8 @@ class Session:
         self._stop_all()
         for ring in self.rings.values():
             ring.close()
-        for region in tuple(self.regions):
-            self._unmap(region)
-        self._engine.foreign_features(self.accepted & ~f.mask(F_PROTOCOL_FEATURES), 0)
+        self.memory.clear()
+        self._engine.foreign_forget()
+        self._engine.foreign_features(self.accepted & ~_OURS, 0)
+        if self._ours is not None:
+            self._ours.close()

@@ -10,7 +10,7 @@ import mmap
 import os
 import socket
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataplane import features as f
@@ -36,6 +36,7 @@ class HandRing:
     kick: int
     call: int
     published: int = 0
+    collected: list[tuple[int, int]] = field(default_factory=list)  # packed
 
 
 class ByHand:
@@ -46,6 +47,8 @@ class ByHand:
         self.fd = os.memfd_create("by-hand")
         os.ftruncate(self.fd, BYTES)
         self.memory = mmap.mmap(self.fd, BYTES)
+        #: For what the device may read just now: struct clears bytes before it writes them.
+        self.words = memoryview(self.memory).cast("H")
         self.features = features
         self.ack = ack
         self.rings: list[HandRing] = []
@@ -120,7 +123,7 @@ class ByHand:
     def publish(self, ring: HandRing, head: int) -> None:
         struct.pack_into("<H", self.memory, ring.avail + 4 + 2 * (ring.published % ring.size), head)
         ring.published += 1
-        struct.pack_into("<H", self.memory, ring.avail + 2, ring.published & 0xFFFF)
+        self.words[ring.avail // 2 + 1] = ring.published & 0xFFFF
 
     def used_idx(self, ring: HandRing) -> int:
         return int(struct.unpack_from("<H", self.memory, ring.used + 2)[0])
@@ -139,8 +142,45 @@ class ByHand:
         for ring in self.rings:
             os.close(ring.kick)
             os.close(ring.call)
+        self.words.release()
         self.memory.close()
         os.close(self.fd)
+
+
+class ByHandPacked(ByHand):
+    """The same with packed rings: `published` and `collected` count buffers of one descriptor, ids are slots
+    counted from 100, so that nothing passes that mixes up the two."""
+
+    def __init__(self, path: str, *, features: int = FEATURES | f.mask(f.F_RING_PACKED)) -> None:
+        super().__init__(path, features=features)
+
+    def put(self, ring: HandRing, data: bytes, *, writable: bool = False, kick: bool = True) -> int:
+        lap, slot = divmod(ring.published, ring.size)
+        at = ring.buffers + slot * 2048
+        self.memory[at : at + len(data)] = data
+        flags = (0x8000 if lap & 1 else 0x80) | (2 if writable else 0)
+        struct.pack_into("<QIH", self.memory, ring.desc + 16 * slot, GUEST + at, len(data), 100 + slot)
+        self.words[ring.desc // 2 + 8 * slot + 7] = flags
+        ring.published += 1
+        if kick:
+            os.eventfd_write(ring.kick, 1)
+        return 100 + slot
+
+    def used_idx(self, ring: HandRing) -> int:
+        return len(self.used_all(ring)) & 0xFFFF
+
+    def used_all(self, ring: HandRing) -> list[tuple[int, int]]:
+        """(id, length) of all that was used, as long as the ring did not go round since the first look."""
+        while ring.published - len(ring.collected) > 0:
+            lap, slot = divmod(len(ring.collected), ring.size)
+            length, id_, flags = struct.unpack_from("<IHH", self.memory, ring.desc + 16 * slot + 8)
+            if flags & 0x8080 != (0 if lap & 1 else 0x8080):
+                break
+            ring.collected.append((id_, length))
+        return ring.collected
+
+    def used(self, ring: HandRing, at: int) -> tuple[int, int]:
+        return self.used_all(ring)[at]
 
 
 def raw(path: str, data: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
@@ -150,4 +190,4 @@ def raw(path: str, data: bytes, fds: tuple[int, ...] = ()) -> socket.socket:
     return sock
 
 
-__all__ = ["BYTES", "GUEST", "USER", "ByHand", "HandRing", "Message", "raw"]
+__all__ = ["BYTES", "GUEST", "USER", "ByHand", "ByHandPacked", "HandRing", "Message", "raw"]

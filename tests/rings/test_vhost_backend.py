@@ -4,7 +4,6 @@ change, lie and go."""
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import socket
 import struct
@@ -26,16 +25,11 @@ from dataplane.vhost.connection import ProtocolError
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, KINDS, NAMES, PROTOCOL, request
 from dataplane.vhost.session import SERVED, Session
 from tests.rings.frontend import BYTES, FEATURES, GUEST, USER, ByHand, HandRing
-from tests.rings.staging import wait_until
+from tests.rings.staging import fds_open, wait_until
 
 FRAME = b"\xff" * 6 + bytes(6) + b"\x08\0" + bytes(50)
 HEADER = bytes(12)
 ACK = 1 << PROTOCOL["REPLY_ACK"]
-
-
-def fds_open() -> int:
-    gc.collect()
-    return len(os.listdir("/proc/self/fd"))
 
 
 def maps() -> int:

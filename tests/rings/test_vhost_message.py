@@ -33,6 +33,7 @@ from dataplane.vhost.message import (
     protocol_names,
     request,
 )
+from tests.rings.staging import fds_open
 
 REGION = p.Region(0x1000, 0x2000, 0x7F0000, 0x10)
 SAMPLES: dict[type[p.Payload], tuple[p.Payload, int]] = {
@@ -53,10 +54,6 @@ SAMPLES: dict[type[p.Payload], tuple[p.Payload, int]] = {
     p.Transfer: (p.Transfer(1, 0), 8),
 }
 ROWS = sorted(KINDS.values(), key=lambda kind: (kind.channel, kind.id))
-
-
-def fds_open() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 @pytest.fixture(autouse=True)
