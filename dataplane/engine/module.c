@@ -218,9 +218,8 @@ static PyObject *engine_rest(Engine *self, PyObject *unused) {
     bool was_running;
     PAIR_OR_RETURN;
     pair_stopped(pair);
-    if (pair_frozen(pair)) Py_RETURN_FALSE;
     Py_BEGIN_ALLOW_THREADS;
-    was_running = pair_rest(pair);
+    was_running = pair_rest_running(pair);
     Py_END_ALLOW_THREADS;
     return PyBool_FromLong(was_running);
 }
@@ -412,8 +411,7 @@ static PyObject *engine_inject(Engine *self, PyObject *args) {
 
 /* ---- the module ------------------------------------------------------------------------------------- */
 
-#define METHOD(name, flags)                                                                                  \
-    { #name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL }
+#define METHOD(name, flags) {#name, (PyCFunction)(void (*)(void))engine_##name, flags, NULL}
 /* clang-format off */
 static PyMethodDef methods[] = {
     METHOD(close, METH_NOARGS),    METHOD(write_status, METH_VARARGS), METHOD(write_features, METH_VARARGS),

@@ -4,9 +4,6 @@
 #include "breaks.h"
 #include "fault.h"
 
-/* Both sides rest while their tables are changed. */
-static bool rest(struct pair *pair) { return pair_frozen(pair) ? false : pair_rest(pair); }
-
 PyObject *engine_set_breaks(Engine *self, PyObject *args) {
     Py_buffer rules, programs;
     const char *why = NULL;
@@ -19,7 +16,7 @@ PyObject *engine_set_breaks(Engine *self, PyObject *args) {
     if (pair && !why) {
         bool was_running;
         Py_BEGIN_ALLOW_THREADS;
-        was_running = rest(pair);
+        was_running = pair_rest_running(pair);
         Py_END_ALLOW_THREADS;
         failed = breaks_set(pair, rules.buf, count, programs.buf);
         Py_BEGIN_ALLOW_THREADS;
@@ -73,7 +70,7 @@ PyObject *engine_add_fault(Engine *self, PyObject *args) {
     fault.value = value;
     bool was_running;
     Py_BEGIN_ALLOW_THREADS;
-    was_running = rest(pair);
+    was_running = pair_rest_running(pair);
     Py_END_ALLOW_THREADS;
     uint32_t id = fault_add(pair, &fault);
     Py_BEGIN_ALLOW_THREADS;
@@ -103,7 +100,7 @@ PyObject *engine_heal(Engine *self, PyObject *args) {
     PAIR_OR_RETURN;
     bool was_running, found;
     Py_BEGIN_ALLOW_THREADS;
-    was_running = rest(pair);
+    was_running = pair_rest_running(pair);
     Py_END_ALLOW_THREADS;
     found = fault_remove(pair, id);
     Py_BEGIN_ALLOW_THREADS;

@@ -46,6 +46,11 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
     pair->driver.wake_fd = pair->device.wake_fd = -1;
     pair->driver.port.fd = pair->device.port.fd = -1;
     pthread_mutex_init(&pair->life, NULL);
+    pthread_mutexattr_t again;
+    pthread_mutexattr_init(&again);
+    pthread_mutexattr_settype(&again, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&pair->change, &again);
+    pthread_mutexattr_destroy(&again);
     pthread_mutex_init(&pair->command_lock, NULL);
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
@@ -125,6 +130,7 @@ void pair_free(struct pair *pair) {
     pthread_cond_destroy(&pair->command_done);
     pthread_mutex_destroy(&pair->command_lock);
     pthread_mutex_destroy(&pair->life);
+    pthread_mutex_destroy(&pair->change);
 }
 
 static uint64_t align(uint64_t at, uint64_t to) { return (at + to - 1) & ~(to - 1); }
@@ -308,42 +314,55 @@ void pair_arm(struct pair *pair, uint32_t set, uint32_t clear) {
 bool pair_frozen(const struct pair *pair) { return armed(&pair->driver.door) & ARM_GATE; }
 
 bool pair_freeze(struct pair *pair) {
+    pthread_mutex_lock(&pair->change);
     pair_stopped(pair);
-    bool was_frozen = pair_frozen(pair);
+    bool was_frozen = pair_frozen(pair), parked = true;
     gate_freeze(&pair->gate);
     pair_arm(pair, ARM_GATE, 0);
     pair_wake(pair);
-    if (!flag_get(&pair->running)) return true;
-    bool parked = gate_wait_parked(&pair->gate, REST_MS);
-    if (parked && !pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
-    if (parked && !was_frozen) level_in_force(pair, 2, EV_FREEZE);
+    if (flag_get(&pair->running)) {
+        parked = gate_wait_parked(&pair->gate, REST_MS);
+        if (parked && !pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+        if (parked && !was_frozen) level_in_force(pair, 2, EV_FREEZE);
+    }
+    pthread_mutex_unlock(&pair->change);
     return parked;
 }
 
 void pair_run(struct pair *pair) {
-    if (!pair_frozen(pair)) return;
-    pair_stopped(pair);
-    if (flag_get(&pair->running) && !flag_get(&pair->resting) && gate_wait_parked(&pair->gate, REST_MS))
-        level_in_force(pair, flag_get(&pair->level), EV_RUN);
-    flag_set(&pair->resting, 0);
-    play_go(&pair->clock, pair_now(pair));
-    pair_arm(pair, 0, ARM_GATE);
-    gate_run(&pair->gate);
-    pair_wake(pair);
+    pthread_mutex_lock(&pair->change);
+    if (pair_frozen(pair)) {
+        pair_stopped(pair);
+        if (flag_get(&pair->running) && !flag_get(&pair->resting) && gate_wait_parked(&pair->gate, REST_MS))
+            level_in_force(pair, flag_get(&pair->level), EV_RUN);
+        flag_set(&pair->resting, 0);
+        play_go(&pair->clock, pair_now(pair));
+        pair_arm(pair, 0, ARM_GATE);
+        gate_run(&pair->gate);
+        pair_wake(pair);
+    }
+    pthread_mutex_unlock(&pair->change);
 }
 
-bool pair_rest(struct pair *pair) {
+static bool rest(struct pair *pair, bool frozen_too) {
     if (!flag_get(&pair->running)) return false;
+    pthread_mutex_lock(&pair->change);
     bool was_running = !pair_frozen(pair);
-    flag_set(&pair->resting, was_running ? 1 : 2);
-    gate_settle(&pair->gate);
-    pair_arm(pair, ARM_GATE, 0);
-    pair_wake(pair);
-    gate_wait_parked(&pair->gate, REST_MS);
-    if (!pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
-    if (!was_running) flag_set(&pair->resting, 0);
+    if (was_running || frozen_too) {
+        flag_set(&pair->resting, was_running ? 1 : 2);
+        gate_settle(&pair->gate);
+        pair_arm(pair, ARM_GATE, 0);
+        pair_wake(pair);
+        gate_wait_parked(&pair->gate, REST_MS);
+        if (!pair->clock.stopped) play_stop(&pair->clock, pair_now(pair));
+        if (!was_running) flag_set(&pair->resting, 0);
+    }
+    if (!was_running) pthread_mutex_unlock(&pair->change);
     return was_running;
 }
+
+bool pair_rest(struct pair *pair) { return rest(pair, true); }
+bool pair_rest_running(struct pair *pair) { return rest(pair, false); }
 
 void pair_resume(struct pair *pair, bool was_running) {
     if (!was_running) return;
@@ -353,6 +372,7 @@ void pair_resume(struct pair *pair, bool was_running) {
         pair_stopped(pair);
     } else
         pair_run(pair);
+    pthread_mutex_unlock(&pair->change);
 }
 
 void pair_break(struct pair *pair) {

@@ -106,10 +106,11 @@ struct pair {
     struct filter filter;
 
     uint32_t closing;
-    uint32_t running; /* threads exist */
-    uint32_t resting; /* on the way to a change: 1 from running, 2 from frozen */
-    uint32_t broke;   /* a breakpoint stopped it, and nobody has looked since */
-    uint32_t level;   /* of tracing, as asked: 0 off, 1 operations, 2 stores; a frozen pair is at 2 */
+    uint32_t running;       /* threads exist */
+    uint32_t resting;       /* on the way to a change: 1 from running, 2 from frozen */
+    pthread_mutex_t change; /* held from pair_rest() to pair_resume() by who stopped a pair that ran */
+    uint32_t broke;         /* a breakpoint stopped it, and nobody has looked since */
+    uint32_t level;         /* of tracing, as asked: 0 off, 1 operations, 2 stores; a frozen pair is at 2 */
 
     pthread_mutex_t command_lock;
     pthread_cond_t command_done;
@@ -153,8 +154,11 @@ void pair_run_inline(struct pair *pair, uint64_t nanoseconds);
 void pair_close(struct pair *pair); /* opens the gate and joins the threads */
 bool pair_freeze(struct pair *pair);
 void pair_run(struct pair *pair);
-/* Rests both sides between turns, for a change; returns whether they were running before. */
+/* Rests both sides between turns, for a change; returns whether they were running before. Who is told that
+ * they were has them for itself until pair_resume(), in the same thread. */
 bool pair_rest(struct pair *pair);
+/* The same, but sides that are frozen stay where they are, within a turn or not. */
+bool pair_rest_running(struct pair *pair);
 void pair_resume(struct pair *pair, bool was_running);
 /* Both sides look at everything once more, asleep or not. */
 void pair_look(struct pair *pair);

@@ -7,6 +7,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from dataplane import features as f
+from dataplane.faults import Fault
 from dataplane.faults_text import parse_fault
-from dataplane.records import Owner, Reason
+from dataplane.records import Owner, Reason, Side
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding
 from dataplane.vhost import connection
@@ -534,3 +536,25 @@ def test_who_listens_and_takes_nobody_is_not_waited_for(
         with pytest.raises(TimeoutError, match="nobody took the connection"):
             for _ in range(4):
                 stack.enter_context(connection.connect(path))
+
+
+def test_faults_come_and_go_while_drivers_do(device: Backend) -> None:
+    """Whoever changes the device from here waits for whoever does from there, and it runs afterwards."""
+    over, never = threading.Event(), Fault("hold", Side.DEVICE, after=1 << 30)
+
+    def change() -> None:
+        while not over.is_set():
+            device.heal(device.inject_fault(never))
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    for _ in range(30):
+        driver = ByHand(device.path)
+        driver.greet()
+        tx = driver.ring(1)
+        driver.put(tx, HEADER + FRAME)
+        used(driver, tx, 1)
+        driver.close()
+    over.set()
+    changing.join()
+    assert not device.frozen and not device.faults()
