@@ -557,4 +557,6 @@ def test_faults_come_and_go_while_drivers_do(device: Backend) -> None:
         driver.close()
     over.set()
     changing.join()
-    assert not device.frozen and not device.faults()
+    gone(device)
+    wait_until(lambda: not device.frozen, "it runs")
+    assert not device.faults()
