@@ -37,7 +37,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On several processors: what shares network namespaces, captures or a build stays together."""
+    """On several processors: what shares network namespaces, captures or a build stays together, and what
+    takes longest begins first."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
     for item in items:
         for folder in ("interop", "native"):
             if f"tests/{folder}/" in item.nodeid and item.get_closest_marker("xdist_group") is None:
