@@ -759,7 +759,7 @@ def test_nothing_leaks_while_drivers_and_viewers_come_and_go(between: Between) -
     rounds = 0
     while time.monotonic() - began < seconds or rounds < 6:
         layout = ("split", "packed")[rounds % 2]
-        with Frontend(between.driver_at, layout=layout) as driver:  # type: ignore[arg-type]
+        with Frontend(between.driver_at, layout=layout, driver="interrupt") as driver:  # type: ignore[arg-type]
             for end in (driver, between.device):
                 end.flood(length=200, sample=1)
                 end.set_rate(2000)
