@@ -177,5 +177,7 @@ uint16_t fault_reused(struct vq *q, uint16_t id);
 void fault_overwrite(struct vq *q);
 /* After a reset of the queue, both sides at rest. */
 void fault_base(struct pair *pair, struct vq *q);
+/* ... or tells the driver so, and it the next device (vhost-user's GET_VRING_BASE). */
+void fault_base_said(struct pair *pair, struct vq *q, struct ring_place *at);
 
 #endif

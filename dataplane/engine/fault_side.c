@@ -1,5 +1,6 @@
 /* fault_side.c: decisions of a side that has a fault: where it looks, what it takes, what it gives back. */
 #include "fault.h"
+#include "packed.h"
 
 #include <sched.h>
 #include <string.h>
@@ -256,4 +257,15 @@ void fault_base(struct pair *pair, struct vq *q) {
     uint64_t at = q->dev.last_avail + value;
     own16(&q->dev.last_avail, (uint16_t)(q->packed ? at % q->size : at));
     q->dev.avail_cached = q->dev.last_avail;
+}
+
+void fault_base_said(struct pair *pair, struct vq *q, struct ring_place *at) {
+    struct door *door = &pair->device.door;
+    uint64_t value;
+    door->queue = q->index;
+    if (!faulty(door) || !fault_meets(door, FAULT_WRONG_BASE, &value)) return;
+    if (!q->packed)
+        at->avail = (uint16_t)(at->avail + value);
+    else if (advance(q, &at->avail, (uint32_t)(value % q->size)))
+        at->avail_wrap ^= 1;
 }

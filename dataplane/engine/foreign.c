@@ -3,6 +3,7 @@
 #include "foreign.h"
 
 #include "breaks.h"
+#include "fault.h"
 #include "logged.h"
 #include "observe.h"
 
@@ -257,6 +258,7 @@ void foreign_stop(struct pair *pair, uint32_t index, struct ring_place *at) {
     put_back(q);
     *at = (struct ring_place){q->dev.last_avail, q->dev.used_idx, q->dev.avail_wrap, q->dev.used_wrap};
     if (q->inflight) inflight_place(q, at);
+    fault_base_said(pair, q, at);
     queue_stop(q);
     end(pair, was_running);
 }

@@ -20,16 +20,17 @@ from typing import Any, ClassVar
 from dataplane import decode
 from dataplane import features as f
 from dataplane._engine import Engine
+from dataplane.keyframe import QueueShape
 from dataplane.negotiate import feature_set
 from dataplane.network import Network
 from dataplane.reading import LEVELS
 from dataplane.records import Side
-from dataplane.snapshot import AnyQueue, Identity, Snapshot
+from dataplane.snapshot import AnyQueue, Identity, Outside, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost.connection import Connection, Listener, ProtocolError, connect
 from dataplane.vhost.message import F_LOG_ALL, F_PROTOCOL_FEATURES
 from dataplane.vhost.peer import Peer
-from dataplane.vhost.rings import eventfd_count
+from dataplane.vhost.rings import eventfd_count, to_come
 from dataplane.vhost.session import Session
 from dataplane.vhost.talk import Talk
 
@@ -198,7 +199,9 @@ class Backend(Network):
         if ring is None or half is None:
             return queue
         call = replace(half.call, pending=eventfd_count(ring.call) or 0)
-        return replace(queue, device=replace(half, call=call, kicks_pending=eventfd_count(ring.kick)))
+        device = replace(half, call=call, kicks_pending=eventfd_count(ring.kick))
+        outside = replace(queue.outside or Outside(), trouble=ring.trouble)
+        return replace(queue, device=device, outside=outside)
 
     def _notes(self, info: dict[str, Any]) -> list[str]:
         notes = super()._notes(info)
@@ -211,6 +214,12 @@ class Backend(Network):
 
     def _indices(self, info: dict[str, Any]) -> Iterable[int]:
         return self.running
+
+    def shapes(self) -> tuple[QueueShape, ...]:
+        """Also of rings that no driver has started yet: a fault may wait for them."""
+        there = {shape.index: shape for shape in super().shapes()}
+        packed = self._identity.packed
+        return tuple(there.get(i) or to_come(i, packed) for i in range(2 * self._pairs))
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         live = super().snapshot(whole)

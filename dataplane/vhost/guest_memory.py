@@ -75,6 +75,15 @@ class GuestMemory:
         for region in tuple(self.regions):
             self._unmap(region)
 
+    def read(self, user: int, count: int) -> bytes | None:
+        """What stands at an address of the front-end's own process; None where that is not to be had."""
+        for region in self.regions:
+            offset = user - region.user_addr
+            if offset >= 0 and offset + count <= region.size:
+                found = bytearray(count)
+                return bytes(found) if self._engine.peek(region.guest_addr + offset, found) else None
+        return None
+
     def _map(self, region: p.Region, fd: int) -> None:
         try:
             self._engine.foreign_map(region.guest_addr, region.user_addr, region.size, fd, region.mmap_offset)

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from dataplane import features as f
 from dataplane.vhost import payload as p
+from dataplane.vhost.based import base_wrong, stands
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, PROTOCOL, Channel, Message, Refused, request
-from dataplane.vhost.rings import Ring, place
+from dataplane.vhost.rings import Ring
 
 _ASKED_MOST, _REGIONS_MOST = 256, 256  #: more than two who mean well ever have
 
@@ -186,18 +187,7 @@ class Overheard:
 
     def look_up(self, ring: Ring) -> None:
         """Reads where a ring stands just now: before its device is told to start."""
-        at = ring.addr
-        ring.found = None
-        if at is None or not ring.num:
-            return
-        if self.features >> f.F_RING_PACKED & 1:
-            table = self._read(at.desc, 16 * ring.num)
-            if table is not None:
-                ring.found = _driver_goes_on(table)
-            return
-        avail, used = self._read(at.avail + 2, 2), self._read(at.used + 2, 2)
-        if avail is not None and used is not None:
-            ring.found = int.from_bytes(avail, "little"), int.from_bytes(used, "little")
+        ring.found = stands(ring, bool(self.features >> f.F_RING_PACKED & 1), self._read)
 
     def _read(self, user: int, count: int) -> bytes | None:
         """Of the front-end's memory, by its own address; through the file, which may have shrunk."""
@@ -210,24 +200,9 @@ class Overheard:
         return None
 
     def base_wrong(self, ring: Ring) -> str:
-        """Why the place at which a ring was told to begin cannot be, "" where it can: outside what is
-        outstanding in its memory, or beyond buffers that nobody would ever use."""
-        if ring.found is None:
-            return ""
-        packed = bool(self.features >> f.F_RING_PACKED & 1)
-        first, wrap, _, _ = place(ring.base, packed)
-        if packed:
-            slot, lap = ring.found
-            if slot >= first if lap == wrap else slot <= first:
-                return ""
-            return f"it begins at slot {first}, wrap {wrap}, and the driver goes on at {slot}, wrap {lap}"
-        avail, used = ring.found
-        said = f"it begins at {first}, and in memory avail.idx is {avail}, used.idx {used}"
-        if (first - used) & 0xFFFF > (avail - used) & 0xFFFF:
-            return said
-        recovers = self.protocol_features >> PROTOCOL["INFLIGHT_SHMFD"] & 1
-        lost = (first - used) & 0xFFFF
-        return f"{said}: the {lost} before that are never used" if lost and not recovers else ""
+        """As `based.base_wrong`."""
+        recovers = bool(self.protocol_features >> PROTOCOL["INFLIGHT_SHMFD"] & 1)
+        return base_wrong(ring, bool(self.features >> f.F_RING_PACKED & 1), recovers)
 
     # ---- telling ----------------------------------------------------------------------------------------
 
@@ -263,13 +238,3 @@ class Overheard:
         for ring in self.rings.values():
             ring.close()
         self.rings.clear()
-
-
-def _driver_goes_on(table: bytes) -> tuple[int, int]:
-    """Slot and wrap counter at which the driver of a packed ring makes the next buffer available: it leaves
-    its wrap counter in every slot that it passes (2.8.1)."""
-    laps = [table[at] >> 7 & 1 for at in range(14, len(table), 16)]
-    for slot, lap in enumerate(laps):
-        if lap != laps[0]:
-            return slot, laps[0]
-    return 0, laps[0] ^ 1

@@ -9,6 +9,9 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from dataplane.decode import queue_name
+from dataplane.keyframe import QueueShape
+from dataplane.records import Role
 from dataplane.vhost.payload import VringAddr
 from dataplane.vhost.peer import RingSetup
 
@@ -29,6 +32,7 @@ class Ring:
     started: bool = False
     #: split, as read when it was started: avail.idx and used.idx; packed: where the driver goes on, twice
     found: tuple[int, int] | None = None
+    trouble: str = ""  #: a code and words, where it cannot be as it was set up
 
     def put(self, what: str, fd: int) -> None:
         """Exchanges an eventfd: `what` is kick, call or err; -1: none."""
@@ -66,6 +70,14 @@ def eventfd_count(fd: int) -> int | None:
             )
     except OSError:
         return None
+
+
+def to_come(index: int, packed: bool) -> QueueShape:
+    """A ring that nobody has set up: what is known of it, and a size that is usual."""
+    role = Role.TRANSMIT if index & 1 else Role.RECEIVE
+    return QueueShape(
+        index, queue_name(index, role), role, 256, packed, False, False, False, False, 0, 0, 0, 0, 0, 0, 0
+    )
 
 
 def place(base: int, packed: bool) -> tuple[int, int, int, int]:

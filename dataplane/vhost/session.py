@@ -19,6 +19,7 @@ from dataplane import features as f
 from dataplane._engine import Engine
 from dataplane.layout import QUEUE_SIZE_MAX
 from dataplane.vhost import payload as p
+from dataplane.vhost.based import base_wrong, stands
 from dataplane.vhost.connection import Connection, ProtocolError
 from dataplane.vhost.guest_memory import MEM_SLOTS, GuestMemory
 from dataplane.vhost.message import (
@@ -349,6 +350,8 @@ class Session:
         at = ring.addr
         packed = f.has(self.accepted, f.F_RING_PACKED)
         where = place(ring.base, packed)
+        ring.found = stands(ring, packed, self.memory.read)
+        wrong = base_wrong(ring, packed, self._agreed("INFLIGHT_SHMFD"))
         try:
             self._engine.foreign_start(
                 ring.index,
@@ -371,6 +374,7 @@ class Session:
             }
             why = because(error, reasons)
             raise Refused(f"ring {ring.index} is not started: {why}") from None
+        ring.trouble = f"BASE_MISMATCH: {wrong}" if wrong else ""
         ring.started = True
         self._apply_features()
         self._backend.changed()

@@ -538,6 +538,22 @@ def test_who_listens_and_takes_nobody_is_not_waited_for(
                 stack.enter_context(connection.connect(path))
 
 
+@pytest.mark.parametrize("base", [0, 2, 7])
+def test_a_base_that_cannot_be_is_named(device: Backend, driver: ByHand, base: int) -> None:
+    """The device that was there before used three, and the driver tells us to begin elsewhere."""
+    tx = driver.ring(1)
+    for i in range(3):
+        driver.put(tx, HEADER + FRAME)
+        used(driver, tx, i + 1)
+    driver.ask("GET_VRING_BASE", p.VringState(1, 0))
+    driver.start(tx, 3)
+    assert "BASE_MISMATCH" not in [one.code for one in Doctor().look(device.snapshot())]
+    driver.ask("GET_VRING_BASE", p.VringState(1, 0))
+    driver.start(tx, base)
+    (one,) = [one for one in Doctor().look(device.snapshot()) if one.code == "BASE_MISMATCH"]
+    assert f"begins at {base}, and in memory avail.idx is 3, used.idx 3" in one.verdict
+
+
 def test_faults_come_and_go_while_drivers_do(device: Backend) -> None:
     """Whoever changes the device from here waits for whoever does from there, and it runs afterwards."""
     over, never = threading.Event(), Fault("hold", Side.DEVICE, after=1 << 30)

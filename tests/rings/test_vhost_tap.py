@@ -20,8 +20,11 @@ from typing import Any
 
 import pytest
 
+from dataplane.faults import Fault
+from dataplane.records import Side
 from dataplane.rules.doctor import Doctor
 from dataplane.rules.finding import Finding
+from dataplane.snapshot import AnyQueue
 from dataplane.source import START, RingSource
 from dataplane.vhost import payload as p
 from dataplane.vhost.backend import Backend
@@ -34,7 +37,7 @@ from dataplane.vhost.relaying import start_relay, viewers_path
 from dataplane.vhost.rings import eventfd_count
 from dataplane.vhost.talk import Talk
 from dataplane.vhost.tap import Tap
-from tests.rings.frontend import ByHand, HandRing
+from tests.rings.frontend import ByHand, ByHandPacked, HandRing
 from tests.rings.staging import wait_until
 
 FRAME = b"\xff" * 6 + bytes(6) + b"\x08\0" + bytes(50)
@@ -139,6 +142,12 @@ LAYOUTS = {
 }
 
 
+def looked_at(queue: AnyQueue) -> bool:
+    """Counts are those of the memory as it is now; frames are as of the last look."""
+    outside = queue.outside
+    return outside is not None and outside.frames + outside.missed >= queue.used
+
+
 @pytest.mark.parametrize("length", [64, 1400])
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, length: int) -> None:
@@ -153,6 +162,7 @@ def test_all_frames_are_seen_as_both_ends_saw_them(between: Between, kind: str, 
         driver.quiet()
         between.device.quiet()
         wait_until(counts(between, driver), "equal counts")
+        wait_until(lambda: all(map(looked_at, between.tap.snapshot(()).queues)), "all is looked at")
         missed, _ = between.tap.missed()
         assert not driver.info()["wrong"] and not between.device.info()["wrong"]
         tapped, logged = frames(between.tap), frames(between.device)
@@ -485,6 +495,27 @@ def test_a_ring_that_begins_at_a_wrong_place(between: Between, by_hand: ByHand, 
     start_again(by_hand, tx, base)
     one = found(between.tap, Doctor(), "BASE_MISMATCH")
     assert f"begins at {base}" in one.verdict and "used.idx 3" in one.verdict
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_device_that_tells_its_driver_a_wrong_base(between: Between, packed: bool) -> None:
+    """It stops at 3 and says 5, and the driver believes it: the next device begins there."""
+    driver = ByHandPacked(str(between.driver_at)) if packed else ByHand(str(between.driver_at))
+    driver.greet()
+    number = between.device.inject_fault(Fault("wrong_base", Side.DEVICE, queue=1, value=2))
+    tx = driver.ring(1, base=0x80008000 if packed else 0)
+    for i in range(3):
+        driver.put(tx, HEADER + FRAME)
+        wait_until(lambda: driver.used_idx(tx) == i + 1, "used")  # noqa: B023
+    assert between.tap.wait_for_rings(5)
+    assert not Doctor().look(between.tap.snapshot())
+    said = driver.ask("GET_VRING_BASE", p.VringState(1, 0))
+    assert said.num & 0x7FFF == 5
+    between.device.heal(number)
+    driver.start(tx, said.num)
+    for end in (between.tap, between.device):
+        assert "it begins at" in found(end, Doctor(), "BASE_MISMATCH").verdict
+    driver.close()
 
 
 def test_a_ring_that_is_stopped_behind_its_drivers_back(between: Between, by_hand: ByHand) -> None:
