@@ -229,12 +229,12 @@ def _clear(path: str) -> None:
         return
     if not stat.S_ISSOCK(mode):
         raise OSError(errno.EEXIST, "there is a file, and it is no socket", path)
-    if _listened_on(path):
+    if listened_on(path):
         raise OSError(errno.EADDRINUSE, "somebody listens there already", path)
     os.unlink(path)
 
 
-def _listened_on(path: str) -> bool:
+def listened_on(path: str) -> bool:
     """Whether some process has this socket open to listen, by what the kernel lists: asking the process
     itself would be a connection, which a peer that takes one at a time would miss."""
     names = (path, os.path.abspath(path))

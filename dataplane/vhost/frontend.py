@@ -6,11 +6,16 @@
         print(driver.snapshot().queue(1).driver.published)
 
 Memory, rings and eventfds are ours and are shared with the back-end; the device's words are not ours to read
-(`Queue.device` is None). The features in force are those that are wanted and offered.
+(`Queue.device` is None). The features in force are those that are wanted and offered. When the back-end is
+gone the driver stays as it is, and the next one gets its rings: with INFLIGHT_SHMFD the buffers that the one
+before had taken too, else those that it had not used.
 """
 
 from __future__ import annotations
 
+import os
+import struct
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -22,7 +27,7 @@ from dataplane.network import Network
 from dataplane.pair import Layout, Waiting, check_size
 from dataplane.reading import LEVELS
 from dataplane.records import Path, Side
-from dataplane.snapshot import Identity, Snapshot
+from dataplane.snapshot import AnyQueue, Identity, NetConfig, Snapshot
 from dataplane.source import TraceLevel
 from dataplane.vhost.asking import Asking, with_eventfds
 from dataplane.vhost.connection import SECONDS
@@ -35,7 +40,11 @@ WANTED = f.mask(
     f.F_VERSION_1, f.F_INDIRECT_DESC, f.F_EVENT_IDX, f.NET_F_MRG_RXBUF, f.NET_F_CSUM, f.NET_F_GUEST_CSUM,
     f.NET_F_HOST_TSO4, f.NET_F_HOST_TSO6, f.NET_F_GUEST_TSO4, f.NET_F_GUEST_TSO6, f.NET_F_MQ,
 )  # fmt: skip
-_PROTOCOL = 1 << PROTOCOL["MQ"] | 1 << PROTOCOL["REPLY_ACK"]
+_PROTOCOL = sum(
+    1 << PROTOCOL[name] for name in ("MQ", "REPLY_ACK", "CONFIG", "BACKEND_REQ", "INFLIGHT_SHMFD")
+)
+_CONFIG = struct.Struct("<6sHHH")  # the first fields of struct virtio_net_config (5.1.4)
+_PATIENCE = 1.0  #: seconds for our driver to collect what the device that is gone has used
 
 
 class Frontend(Network):
@@ -70,6 +79,7 @@ class Frontend(Network):
         wanted = feature_set(features, packed, WANTED)
         if not f.has(wanted, f.F_VERSION_1):
             raise ValueError("a driver without VERSION_1 would have a net header of another length (5.1.6.1)")
+        self._config: NetConfig | None = None  # as the device tells it
         self._asking = Asking(path, listen=listen, seconds=seconds, protocol=_PROTOCOL)
         self.path, self.talk = path, self._asking.talk
         try:
@@ -104,21 +114,43 @@ class Frontend(Network):
             raise ValueError(f"the back-end has {most} queue pairs, not {pairs}")
         accepted = wanted & asking.offered & ~(f.mask(f.NET_F_MQ) if pairs == 1 else 0)
         asking.accept(accepted)
+        self._read_config()
         return accepted
+
+    def _read_config(self) -> None:
+        said = self._asking.config(_CONFIG.size)
+        self._config = NetConfig(*_CONFIG.unpack(said)) if len(said) == _CONFIG.size else None
+
+    def _again(self) -> None:
+        """With the next back-end: the same features, and the rings from where they stand."""
+        accepted = self._identity.accepted
+        before = self._negotiated(accepted, self._pairs)
+        if lacking := accepted & ~before:
+            raise ValueError(f"the next back-end lacks {', '.join(f.feature_names(lacking))}")
+        self._engine.foreign_features(accepted, 15)  # which has our driver look at its rings once more
+        end = time.monotonic() + _PATIENCE
+        while any(q.used != q.collected for q in self._rings()) and time.monotonic() < end:
+            time.sleep(0.001)
+        self._asking.give(self._engine, self._rings(), self._identity.packed)
+        for queue in self._rings():  # what was available when it came, nobody has told it
+            os.eventfd_write(self._engine.foreign_eventfds(queue.index)[0], 1)
+
+    def _rings(self) -> tuple[AnyQueue, ...]:
+        return super().snapshot(()).queues
 
     def start(self) -> None:
         """Gives the back-end memory and rings, and lets the driver run."""
         if self._started:
             raise RuntimeError("the driver runs already")
         engine = self._engine
-        self._asking.give(engine, super().snapshot(()).queues, self._identity.packed)
+        self._asking.give(engine, self._rings(), self._identity.packed)
         with self._still:  # what is sent before a ring is enabled would be dropped
             engine.trace(LEVELS.index(self._trace))
             polls = self._traffic == "flood" if self._waiting == "auto" else self._waiting == "poll"
             engine.foreign_features(self._identity.accepted, 15)
             engine.start(polls, False, False)
             self._started = True
-        self._asking.wait_for_the_end()
+        self._asking.serve(self._again, self._read_config)
 
     # ---- the end ----------------------------------------------------------------------------------------
 
@@ -132,8 +164,8 @@ class Frontend(Network):
     @property
     def peer(self) -> Peer:
         """Who is connected, and what was agreed on."""
-        queues, identity = super().snapshot(()).queues, self._identity
-        return self._asking.peer(self._engine, queues, identity.accepted, packed=identity.packed)
+        identity = self._identity
+        return self._asking.peer(self._engine, self._rings(), identity.accepted, packed=identity.packed)
 
     def _notes(self, info: dict[str, Any]) -> list[str]:
         notes, why = super()._notes(info), self._asking.why
@@ -144,4 +176,5 @@ class Frontend(Network):
 
     def snapshot(self, whole: Collection[int] | None = None) -> Snapshot:
         live = super().snapshot(whole)
-        return replace(live, queues=tuple(with_eventfds(self._engine, queue) for queue in live.queues))
+        queues = tuple(with_eventfds(self._engine, queue) for queue in live.queues)
+        return replace(live, queues=queues, config=self._config or live.config)

@@ -24,9 +24,12 @@ from dataplane.faults_text import parse_fault
 from dataplane.records import Reason
 from dataplane.source import START
 from dataplane.vhost import payload as p
+from dataplane.vhost.asked import Asked
 from dataplane.vhost.backend import Backend
-from dataplane.vhost.connection import Connection, connect
-from dataplane.vhost.message import F_LOG_ALL, F_PROTOCOL_FEATURES, PROTOCOL, request
+from dataplane.vhost.connection import Connection, connect, listened_on
+from dataplane.vhost.frontend import Frontend
+from dataplane.vhost.message import F_LOG_ALL, F_PROTOCOL_FEATURES, NAMES, PROTOCOL, Message, request
+from dataplane.vhost.talk import Talk
 from tests.rings.frontend import BYTES, FEATURES, GUEST, USER, ByHand, ByHandPacked, HandRing
 from tests.rings.staging import fds_open, wait_until
 
@@ -251,16 +254,19 @@ def test_receive_buffers_go_back_where_they_came_from(device: Backend, packed: b
 class Process:
     """A device in a process of its own."""
 
-    def __init__(self, path: str, *more: str) -> None:
-        self.path = path
-        command = [sys.executable, "-m", "inspector", "device", "--listen", path, "--json", *more]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(lambda: os.path.exists(path), "it listens")
+    def __init__(self, path: str, *more: str, how: str = "--listen") -> None:
+        self.listens = path if how == "--listen" else ""
+        command = [sys.executable, "-m", "inspector", "device", how, path, "--traffic", "sink", "--json"]
+        self.process = subprocess.Popen(
+            [*command, *more], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: not self.listens or listened_on(path), "it listens")
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
-        os.unlink(self.path)
+        if self.listens:
+            os.unlink(self.listens)
 
 
 @both_layouts
@@ -302,6 +308,97 @@ def done(driver: ByHand, ring: HandRing) -> int:
     while (driver.used_idx(ring) - len(ring.collected)) & 0xFFFF:
         ring.collected.append(driver.used(ring, len(ring.collected)))
     return len(ring.collected)
+
+
+# ---- a driver of ours ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["split", "packed"])
+@pytest.mark.parametrize("listen", [False, True])
+def test_a_driver_of_ours_goes_on_with_the_next_device(tmp_path: Any, layout: Any, listen: bool) -> None:
+    """Devices die under a flood; at the end every buffer came back, and none twice."""
+    path, rng = str(tmp_path / "ring.sock"), random.Random(5)
+    times = 20 if os.environ.get("RINGSCOPE_FULL") == "1" else 3
+    how = "--connect" if listen else "--listen"
+    before = fds_open()
+    device = Process(path, how=how)
+    with Frontend(path, listen=listen, layout=layout, queue_size=64, seconds=30) as driver:
+        driver.flood(directions=("to_device",))
+        driver.set_rate(50_000)
+        driver.start()
+        for _ in range(times):
+            used = driver.snapshot(()).queue(1).used
+            wait_until(lambda: driver.snapshot(()).queue(1).used > used + 1000, "it runs")  # noqa: B023
+            time.sleep(rng.random() * 0.1)
+            device.kill()
+            wait_until(lambda: not driver.peer.connected, "it is missed")
+            device = Process(path, how=how)
+            wait_until(lambda: driver.peer.connected, "the next one is there")
+        used = driver.snapshot(()).queue(1).used
+        wait_until(lambda: driver.snapshot(()).queue(1).used > used + 1000, "it runs")
+        driver.quiet()
+
+        def over() -> bool:
+            queue = driver.snapshot(()).queue(1)
+            return queue.published == queue.used == queue.collected
+
+        wait_until(over, "every buffer came back")
+        half = driver.snapshot().queue(1).driver
+        assert half is not None and not half.broken and not half.in_flight
+        assert driver.peer.protocol_features >> PROTOCOL["INFLIGHT_SHMFD"] & 1
+    device.kill()
+    assert fds_open() == before
+
+
+def test_a_next_device_that_lacks_a_feature_does_not_get_the_rings(tmp_path: Any) -> None:
+    path = str(tmp_path / "ring.sock")
+    with Backend(path) as device:
+        device.start()
+        driver = Frontend(path)
+        driver.start()
+    with driver:
+        with Backend(path, features="-mrg_rxbuf,-guest_tso4") as device:
+            device.start()
+            wait_until(lambda: "lacks" in driver.peer.why, "it is refused")
+            assert "GUEST_TSO4" in driver.peer.why and "MRG_RXBUF" in driver.peer.why
+            assert not driver.peer.connected and not device.running
+        with Backend(path) as device:
+            device.start()
+            wait_until(lambda: driver.peer.connected and device.running != (), "this one will do")
+
+
+def test_a_change_of_the_configuration_is_told(tmp_path: Any) -> None:
+    """CONFIG_CHANGE_MSG on the back-end's channel, and the driver reads it again."""
+    path = str(tmp_path / "ring.sock")
+    with Backend(path, mtu=2000) as device:
+        device.start()
+        with Frontend(path) as driver:
+            driver.start()
+            config = driver.snapshot(()).config
+            assert (config.mtu, config.mac) == (2000, device.snapshot(()).config.mac)
+            device._engine.announce()
+            wait_until(lambda: heard(driver, "backend", "CONFIG_CHANGE_MSG") == 1, "it is told")
+            wait_until(lambda: heard(driver, "frontend", "GET_CONFIG") == 2, "it is read again")
+            wait_until(lambda: driver.snapshot(()).config.status & 2 == 2, "it asks for an announcement")
+
+
+def heard(end: Any, speaker: str, name: str) -> int:
+    return sum(one.speaker == speaker and one.name == name for one in end.talk.since())
+
+
+@pytest.mark.parametrize("name", ["VRING_CALL", "SHMEM_MAP", "GET_FEATURES"])
+def test_what_a_backend_may_not_ask(name: str) -> None:
+    talk = Talk()
+    asked = Asked(talk, AGREED)
+    theirs = Connection(asked.theirs.dup(), "backend")
+    asked.given()
+    kind = NAMES[name]
+    theirs.send(Message(kind.id, 1 | 1 << 3, b"", (), "backend"))
+    answer = theirs.recv(5)
+    assert answer is not None and answer.payload() == p.U64(1)
+    assert talk.since()[1].refused
+    theirs.close()
+    asked.close()
 
 
 # ---- a region that says what no device wrote -----------------------------------------------------------
