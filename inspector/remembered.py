@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from inspector.replacing import replace_text
 
-History = Literal["filters", "captures", "searches"]
+History = Literal["filters", "captures", "searches", "attached"]
 
 _LINES = 100  #: of one history
 _LENGTH = 10_000  #: characters of one line
@@ -33,7 +33,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """`filters`, `captures` and `searches` have the newest line last. Empty `columns`: those that fit.
+    """`filters`, `captures`, `searches` and `attached`, commands that attached to the rings of others, have
+    the newest line last. Empty `columns`: those that fit.
 
     `lessons` has those that were begun, by name.
     """
@@ -41,6 +42,7 @@ class Remembered:
     filters: tuple[str, ...] = ()
     captures: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     time_format: str = ""
     lessons: Mapping[str, Progress] = field(default_factory=dict)
@@ -60,6 +62,8 @@ class Remembered:
                 return replace(self, captures=lines)
             case "searches":
                 return replace(self, searches=lines)
+            case "attached":
+                return replace(self, attached=lines)
 
 
 def place() -> Path:

@@ -9,6 +9,7 @@ import shlex
 
 from dataplane.vhost.sockets import Socket, listening
 from inspector.cli import OK
+from inspector.commands.attached import lately
 from inspector.commands.serving import invitations
 from inspector.sanitise import clean
 
@@ -20,7 +21,7 @@ def peers(options: argparse.Namespace) -> int:
     found = [one for one in listening() if one.kind or options.all]
     if options.json:
         told = [dataclasses.asdict(one) | {"command": offer(one)} for one in found]
-        print(json.dumps({"listening": told, "to_start": dict(invitations(_OURS))}))
+        print(json.dumps({"listening": told, "lately": lately(), "to_start": dict(invitations(_OURS))}))
         return OK
     print("sockets that listen here" if found else "no socket listens here that looks like vhost-user")
     for one in found:
@@ -28,6 +29,10 @@ def peers(options: argparse.Namespace) -> int:
         print(clean(f"      {offer(one)}"))
     if not options.all:
         print("(--all lists every socket with a path)")
+    if lines := lately():
+        print("\nattached to lately")
+        for line in lines:
+            print(clean(f"  {line}"))
     print("\nto be somebody's device")
     print(clean(f"  ringscope device --listen {_OURS}, and start"))
     for who, line in invitations(_OURS):

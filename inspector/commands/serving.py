@@ -17,6 +17,7 @@ from dataplane.network import Network
 from dataplane.records import Side
 from dataplane.vhost.backend import Backend
 from inspector.cli import FAILED, INTERRUPTED
+from inspector.commands.attached import remember
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused, played, read_frames
 from inspector.commands.watching import Signalled, until_signalled, watch
@@ -46,6 +47,7 @@ def device(options: argparse.Namespace) -> int:
 
 def looked_at(options: argparse.Namespace, source: Network, program: Program | None) -> int:
     """Lines of JSON, or the screens until the user quits."""
+    remember(options)
     if options.json:
         return watch(options, source)
     from inspector.app import run

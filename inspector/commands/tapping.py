@@ -9,6 +9,7 @@ import sys
 from dataplane.vhost.relaying import start_relay, viewers_path
 from dataplane.vhost.tap import Tap
 from inspector.cli import FAILED, INTERRUPTED, OK
+from inspector.commands.attached import remember
 from inspector.commands.filters import capture_filter
 from inspector.commands.opening import Refused
 from inspector.commands.watching import Signalled, until_signalled, watch
@@ -41,6 +42,7 @@ def tap(options: argparse.Namespace) -> int:
         with until_signalled() as stop:
             if not _rings_came(source, options, stop):
                 return INTERRUPTED if stop.is_set() else FAILED
+        remember(options)
         try:
             if options.json:
                 return watch(options, source)

@@ -20,6 +20,7 @@ from dataplane.vhost.message import F_PROTOCOL_FEATURES, protocol_names
 from dataplane.vhost.peer import Peer, Spoken
 from dataplane.vhost.sockets import listening
 from dataplane.vhost.talk import Said
+from inspector.commands.attached import lately
 from inspector.commands.meeting import offer, whose
 from inspector.numbers import duration
 from inspector.sanitise import clean
@@ -124,7 +125,7 @@ class PeerScreen(Screen[None]):
             if tick.snapshot.time - self._looked >= _AGAIN:
                 self._looked = tick.snapshot.time
                 rows = _attachable()
-                sockets.put("sockets", f"{len(rows)} that listen here", rows)
+                sockets.put("sockets", f"{sum(bool(row.texts[0]) for row in rows)} that listen here", rows)
             return
         peer = source.peer
         about.put(_agreed(peer), "text" if peer.connected else "flux")
@@ -147,12 +148,15 @@ class PeerScreen(Screen[None]):
 
 
 def _attachable() -> list[GridRow]:
-    """What can be attached to here, and by which command."""
+    """What can be attached to here, and by which command; and what was attached to lately."""
     rows = []
     for one in listening():
         if one.kind:
             texts = (clean(one.path), clean(whose(one)), clean(offer(one)))
             rows.append(GridRow(one.path, texts, texts))
+    for line in lately():
+        texts = ("", "attached to lately", clean(line))
+        rows.append(GridRow(line, texts, texts))
     return rows
 
 

@@ -108,3 +108,18 @@ async def test_the_screen_of_a_pair_lists_them(sockets: dict[str, str]) -> None:
             keys = [row.key for row in grid.rows]
             assert sockets["relay"] in keys and sockets["peer"] in keys and sockets["other"] not in keys
             assert not app.screen.query_one("#talk", Grid).display
+
+
+def test_what_was_attached_to_is_remembered(tmp_path: Path, sockets: dict[str, str]) -> None:
+    """Once the rings were there, and not before; the newest first, each once."""
+    state = {"env": {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}}
+    path = sockets["device"]
+    assert json.loads(ringscope("peers", "--json", **state).stdout)["lately"] == []
+    for layout in ("split", "packed"):
+        how = ("--layout", layout, "--json", "--seconds", "0.2")
+        ran = ringscope("driver", "--connect", path, *how, **state)
+        assert ran.returncode == 0, ran.stderr
+    assert ringscope("driver", "--connect", str(tmp_path / "nobody"), **state).returncode == 2
+    lately = [f"ringscope driver --connect {path}"]
+    assert json.loads(ringscope("peers", "--json", **state).stdout)["lately"] == lately
+    assert "attached to lately" in ringscope("peers", **state).stdout
