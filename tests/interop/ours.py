@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from dataplane.network import Network
 from dataplane.records import Role
 from dataplane.rules.doctor import Doctor
@@ -16,6 +18,9 @@ from dataplane.source import RingSource
 from inspector.diagnosis import HERTZ, Diagnosis
 
 FULL = os.environ.get("RINGSCOPE_FULL") == "1"  #: the long forms are asked for
+both_layouts = pytest.mark.parametrize("layout", ["split", "packed"])
+#: Of what is long and hardly knows the layout: both in the long forms.
+one_layout = pytest.mark.parametrize("layout", ["split", "packed"] if FULL else ["packed"])
 
 
 class Watch:

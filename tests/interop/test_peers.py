@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.netns import until
+from tests.interop.ours import one_layout
 from tests.interop.peers import (
     Clean,
     DpdkDevice,
@@ -231,7 +232,7 @@ def test_what_testpmd_refuses_is_an_error(sock: Path) -> None:
 
 @needs_dpdk
 @needs_qemu
-@pytest.mark.parametrize("layout", ["split", "packed"])
+@one_layout
 def test_a_guest_boots_pings_and_boots_again(sock: Path, layout: Layout) -> None:
     with DpdkDevice(sock) as device, Guest(sock, layout) as guest:
         device.start("icmpecho")

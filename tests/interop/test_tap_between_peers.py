@@ -21,21 +21,21 @@ from pathlib import Path
 
 import pytest
 
+from dataplane.faults import Fault
+from dataplane.records import Side
 from dataplane.responder import Responder
 from dataplane.source import START, RingSource
 from dataplane.vhost.backend import Backend
 from dataplane.vhost.relaying import start_relay
 from dataplane.vhost.tap import Tap
 from tests.interop.netns import MIB, until
-from tests.interop.ours import FULL, Watch
+from tests.interop.ours import FULL, Watch, one_layout
 from tests.interop.peers import DpdkDevice, DpdkDriver, Guest, needs_dpdk, needs_qemu
 from tests.interop.peers.dpdk import Layout
 
 pytestmark = pytest.mark.xdist_group("peers")
 
 HOST = "10.77.0.1"
-both_layouts = pytest.mark.parametrize("layout", ["split", "packed"])
-one_layout = pytest.mark.parametrize("layout", ["split", "packed"] if FULL else ["packed"])
 
 
 class Standing:
@@ -124,7 +124,7 @@ def test_a_guests_ping_through_dpdk(tmp_path: Path, layout: Layout) -> None:
 
 
 @needs_qemu
-@both_layouts
+@one_layout
 def test_a_guests_tcp_session(tmp_path: Path, layout: Layout) -> None:
     """Against our device, whose host echoes. Offloads are off, so that a frame is what both captured."""
     size = 8 * MIB if FULL else MIB // 2
@@ -264,3 +264,31 @@ def test_a_guests_interface_that_is_stopped(tmp_path: Path) -> None:
             guest.interface(True)
             until(lambda: not watch.diagnosis.present, "it is over")
             watch.close()
+
+
+@needs_qemu
+@one_layout
+def test_a_guest_that_is_told_a_wrong_base(tmp_path: Path, layout: Layout) -> None:
+    """Our device plays the faulty one: stopped, it answers with a base that is three too high; QEMU takes it
+    for granted, and has the rings go on there."""
+    with Responder(HOST) as host, Backend(str(tmp_path / "b")) as device:
+        device.plug(host.fileno())
+        device.start()
+        with standing(tmp_path) as between, Guest(between.front, layout) as guest:
+            guest.boot()
+            assert between.tap.wait_for_rings(10)
+            assert guest.ping(HOST, 5) == 5
+            watch = Watch(between.tap)
+            guest.monitor("stop")
+            until(
+                lambda: all(one.state == "stopped" for one in between.tap.peer.rings), "the rings are stopped"
+            )
+            guest.monitor("cont")
+            assert guest.ping(HOST, 5) == 5
+            assert not watch.findings, "a base that is right"
+            device.inject_fault(Fault("wrong_base", Side.DEVICE, queue=1, value=3))
+            guest.monitor("stop")
+            guest.monitor("cont")
+            assert watch.wait("BASE_MISMATCH").queue == 1
+            watch.close()
+            assert "it begins at" in watch.wait("BASE_MISMATCH").verdict

@@ -10,6 +10,7 @@ import base64
 import binascii
 import gzip
 import itertools
+import json
 import re
 import socket
 import time
@@ -208,6 +209,21 @@ class Guest(Peer):
         if status:
             raise PeerError(f"{path} in the guest: {packed.decode(errors='replace').strip()}")
         return gzip.decompress(packed)
+
+    def monitor(self, command: str) -> None:
+        """One command of QMP without arguments: `stop` stops the virtual machine, and with it its rings."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.settimeout(10)
+            monitor.connect(str(self.directory / "qmp"))
+            lines = monitor.makefile("rw")
+            for said in ("", "qmp_capabilities", command):
+                if said:
+                    lines.write(json.dumps({"execute": said}) + "\n")
+                    lines.flush()
+                while not {"QMP", "return", "error"} & set(answer := json.loads(lines.readline())):
+                    pass
+                if "error" in answer:
+                    raise PeerError(f"QEMU does not {said}: {answer['error']}")
 
     def interface(self, up: bool) -> None:
         """eth0 up or down; its address stays."""
