@@ -44,9 +44,7 @@ def state_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """On several processors: what shares network namespaces, captures or a build stays together, and what
-    takes longest begins first."""
-    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+    """On several processors: what shares network namespaces, captures or a build stays together."""
     for item in items:
         for folder in ("interop", "native"):
             if f"tests/{folder}/" in item.nodeid and item.get_closest_marker("xdist_group") is None:
