@@ -135,7 +135,7 @@ class Engine:
     def complete(self, queue: int, done: Buffer, batch: bool, /) -> None:
         """Device: "<IHHI" (length, id, slots, writable) each; written, and made visible by flush."""
     def verb(self, queue: int, name: str, /) -> bool | None:
-        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off.
+        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off, take_calls.
 
         kick_needed and call_needed decide, and where it is wanted notify, as the sides' own threads do."""
     def tables(self, queue: int, /) -> tuple[int, int]:

@@ -177,6 +177,8 @@ PyObject *engine_complete(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static bool take_calls(struct vq *q) { return notify_take_calls(q) > 0; }
+
 /* publish, kick_needed, ...: one queue, maybe an answer. */
 PyObject *engine_verb(Engine *self, PyObject *args) {
     unsigned index;
@@ -194,6 +196,7 @@ PyObject *engine_verb(Engine *self, PyObject *args) {
         {"calls_off", ops->calls_off, NULL}, {"kicks_off", ops->kicks_off, NULL},
         {"calls_on", NULL, ops->calls_on},   {"kicks_on", NULL, ops->kicks_on},
         {"kick_needed", NULL, notify_kick},  {"call_needed", NULL, notify_call},
+        {"take_calls", NULL, take_calls},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, verb) == 0) {
