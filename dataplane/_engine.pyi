@@ -145,6 +145,8 @@ class Engine:
 
     # A side that is another process. OSError where it cannot be; file descriptors are duplicated.
     def foreign_features(self, accepted: int, status: int, /) -> None: ...
+    def foreign_device(self, device_id: int, /) -> None:
+        """1: the rings are of a network device, 2: of a block device. While none is started."""
     def foreign_pairs(self, pairs: int, /) -> None:
         """So many queue pairs are in use."""
     def foreign_share(self) -> tuple[int, int, int]:

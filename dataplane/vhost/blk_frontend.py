@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from types import TracebackType
@@ -51,6 +52,7 @@ WANTED = f.mask(
 _PROTOCOL = 1 << PROTOCOL["MQ"] | 1 << PROTOCOL["REPLY_ACK"] | 1 << PROTOCOL["CONFIG"]
 _LOGGED = 1 << 16  #: requests kept for those who read
 _UNWRITTEN = 0xFF  #: the status before the device writes it
+_SPARE = 4  #: times as much memory as may be outstanding: what was read stands for a while
 _TABLE = 64  #: entries of an indirect table of ours
 
 Order = Literal["sequential", "random", "none"]
@@ -112,7 +114,7 @@ class BlkFrontend(Viewed):
             stride = (64 + length + 63) & ~63
             engine = Engine(
                 bare=True, packed=packed, size=queue_size, queues=queues, offered=self._asking.offered,
-                scratch=queues * depth * stride, frame_bytes=64, device_theirs=True,
+                scratch=queues * _SPARE * depth * stride, frame_bytes=64, device_theirs=True,
             )  # fmt: skip
         except BaseException:
             self._asking.close()
@@ -120,7 +122,7 @@ class BlkFrontend(Viewed):
         super().__init__(engine, "driver")
         self._identity = Identity(name, "frontend", blk.DEVICE_ID, self._asking.offered, accepted, packed)
         self._trace, self._order, self._length, self._rate = trace, order, length, rate
-        self._queues, self._sectors = queues, length // blk.SECTOR
+        self._queues, self._depth, self._sectors = queues, depth, length // blk.SECTOR
         self._log: deque[blk.Request] = deque(maxlen=_LOGGED)
         self._number = 0  # of requests done
         self._passed_over = 0
@@ -134,10 +136,12 @@ class BlkFrontend(Viewed):
         except BaseException:
             self.close()
             raise
-        first = int(engine.info()["scratch"])
-        self._free = [[_Slot(first + (q * depth + i) * stride) for i in range(depth)] for q in range(queues)]
+        first, slots = int(engine.info()["scratch"]), _SPARE * depth
+        self._free = [
+            deque(_Slot(first + (q * slots + i) * stride) for i in range(slots)) for q in range(queues)
+        ]
         self._busy: list[dict[int, _Slot]] = [{} for _ in range(queues)]
-        self._token, self._added = 0, [0] * queues
+        self._token = 0
 
     _thread: threading.Thread | None
 
@@ -195,6 +199,11 @@ class BlkFrontend(Viewed):
         self._thread = threading.Thread(target=self._run, name="blk-driver", daemon=True)
         self._thread.start()
 
+    def read(self, order: Order) -> None:
+        """Which sectors are read from now on; "none": none, and what is outstanding still arrives."""
+        self._order = order
+        os.eventfd_write(self._wake, 1)
+
     # ---- the driver -------------------------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -215,6 +224,8 @@ class BlkFrontend(Viewed):
                 continue
             self._asleep = True
             poll.poll(self._pause(due))
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._wake)
             self._asleep = False
             self._each("take_calls")
             self._each("calls_off")
@@ -225,9 +236,14 @@ class BlkFrontend(Viewed):
 
     def _pause(self, due: float) -> float | None:
         """Milliseconds until the next request may be sent; None: until something comes."""
-        if not self._rate or self._order == "none" or self._asking.why or not any(self._free):
+        if not self._rate or self._order == "none" or self._asking.why or self._full:
             return None
         return max((due - time.monotonic()) * 1000, 0)
+
+    @property
+    def _full(self) -> bool:
+        """Whether as many are outstanding on every queue as may be."""
+        return all(len(busy) >= self._depth for busy in self._busy)
 
     def _send(self, due: float) -> tuple[int, float]:
         """As many requests as there is room for and the rate allows, spread over the queues: how many, and
@@ -237,8 +253,8 @@ class BlkFrontend(Viewed):
             return 0, now
         touched = set()
         while not self._rate or due <= now:
-            index = max(range(self._queues), key=lambda q: len(self._free[q]))
-            if not self._free[index] or not self._add(index):
+            index = min(range(self._queues), key=lambda q: len(self._busy[q]))
+            if len(self._busy[index]) >= self._depth or not self._add(index):
                 break
             touched.add(index)
             sent += 1
@@ -251,7 +267,7 @@ class BlkFrontend(Viewed):
         return sent, max(due, now - 0.1) if self._rate else now
 
     def _add(self, index: int) -> bool:
-        slot = self._free[index][-1]
+        slot = self._free[index][0]
         sector = self._choose()
         pieces = [(slot.at, blk.HEADER.size, 0)]
         at = slot.at + 64
@@ -267,7 +283,7 @@ class BlkFrontend(Viewed):
             token = self._token & 0xFFFFFFFF
             if engine.add(index, b"".join(struct.pack("<QII", *one) for one in pieces), table, token) < 0:
                 return False
-        self._free[index].pop()
+        self._free[index].popleft()
         slot.sector, slot.available = sector, time.time_ns()
         self._busy[index][token] = slot
         self._token += 1
