@@ -135,7 +135,7 @@ class Engine:
     def complete(self, queue: int, done: Buffer, batch: bool, /) -> None:
         """Device: "<IHHI" (length, id, slots, writable) each; written, and made visible by flush."""
     def verb(self, queue: int, name: str, /) -> bool | None:
-        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off.
+        """publish, flush, kick_needed, call_needed, calls_on, calls_off, kicks_on, kicks_off, take_calls.
 
         kick_needed and call_needed decide, and where it is wanted notify, as the sides' own threads do."""
     def tables(self, queue: int, /) -> tuple[int, int]:
@@ -145,6 +145,8 @@ class Engine:
 
     # A side that is another process. OSError where it cannot be; file descriptors are duplicated.
     def foreign_features(self, accepted: int, status: int, /) -> None: ...
+    def foreign_device(self, device_id: int, /) -> None:
+        """1: the rings are of a network device, 2: of a block device. While none is started."""
     def foreign_pairs(self, pairs: int, /) -> None:
         """So many queue pairs are in use."""
     def foreign_share(self) -> tuple[int, int, int]:

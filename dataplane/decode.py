@@ -27,6 +27,7 @@ ANSWERS: tuple[Literal["none"], Literal["quiet"], Literal["sent"]] = ("none", "q
 
 _REASONS = tuple(Reason(value) if value in set(Reason) else Reason.NONE for value in range(max(Reason) + 1))
 _PATHS = tuple(Path)
+_ROLES = frozenset(Role)
 
 
 def _reason(value: int) -> Reason:
@@ -101,9 +102,11 @@ def _tables(data: bytes, at: int, count: int, packed: bool) -> dict[int, Array]:
 
 
 def queue_name(index: int, role: Role) -> str:
-    """ "rx0", "tx0", "ctl"."""
+    """ "rx0", "tx0", "ctl"; "req0" of a block device."""
     if role == Role.CONTROL:
         return "ctl"
+    if role == Role.REQUEST:
+        return f"req{index}"
     return f"{'rx' if role == Role.RECEIVE else 'tx'}{index // 2}"
 
 
@@ -113,7 +116,7 @@ def queue(data: bytes, whole: bool) -> AnyQueue:
     v = dict(zip(_QUEUE_NAMES, words, strict=False))
     packed = bool(v["packed"])
     rows = v["size"] if whole and len(data) > QUEUE_HEADER.itemsize else 0
-    role = Role(v["role"]) if v["role"] < 3 else Role.TRANSMIT
+    role = Role(v["role"]) if v["role"] in _ROLES else Role.TRANSMIT
     at = QUEUE_HEADER.itemsize
 
     def take(dtype: Any) -> Any:

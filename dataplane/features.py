@@ -1,4 +1,4 @@
-"""Feature and status bits by name (2.1, 2.2, 5.1.3, 6)."""
+"""Feature and status bits by name (2.1, 2.2, 5.1.3, 5.2.3, 6)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,20 @@ NET_F_CTRL_RX_EXTRA = 20
 NET_F_GUEST_ANNOUNCE = 21
 NET_F_MQ = 22
 NET_F_CTRL_MAC_ADDR = 23
+BLK_F_SIZE_MAX = 1
+BLK_F_SEG_MAX = 2
+BLK_F_GEOMETRY = 4
+BLK_F_RO = 5
+BLK_F_BLK_SIZE = 6
+BLK_F_FLUSH = 9
+BLK_F_TOPOLOGY = 10
+BLK_F_CONFIG_WCE = 11
+BLK_F_MQ = 12
+BLK_F_DISCARD = 13
+BLK_F_WRITE_ZEROES = 14
+BLK_F_LIFETIME = 15
+BLK_F_SECURE_ERASE = 16
+BLK_F_ZONED = 17
 F_INDIRECT_DESC = 28
 F_EVENT_IDX = 29
 F_VERSION_1 = 32
@@ -86,8 +100,24 @@ _NET = {
     62: "STANDBY",
     63: "SPEED_DUPLEX",
 }
-#: Names by bit, per device id.
-NAMES: dict[int, dict[int, str]] = {1: {**_RING, **_NET}}
+_BLK = {
+    BLK_F_SIZE_MAX: "SIZE_MAX",
+    BLK_F_SEG_MAX: "SEG_MAX",
+    BLK_F_GEOMETRY: "GEOMETRY",
+    BLK_F_RO: "RO",
+    BLK_F_BLK_SIZE: "BLK_SIZE",
+    BLK_F_FLUSH: "FLUSH",
+    BLK_F_TOPOLOGY: "TOPOLOGY",
+    BLK_F_CONFIG_WCE: "CONFIG_WCE",
+    BLK_F_MQ: "MQ",
+    BLK_F_DISCARD: "DISCARD",
+    BLK_F_WRITE_ZEROES: "WRITE_ZEROES",
+    BLK_F_LIFETIME: "LIFETIME",
+    BLK_F_SECURE_ERASE: "SECURE_ERASE",
+    BLK_F_ZONED: "ZONED",
+}
+#: Names by bit, per device id: 1 network, 2 block.
+NAMES: dict[int, dict[int, str]] = {1: {**_RING, **_NET}, 2: {**_RING, **_BLK}}
 
 STATUS_ACKNOWLEDGE = 1
 STATUS_DRIVER = 2
@@ -152,7 +182,7 @@ def status_names(status: int) -> tuple[str, ...]:
 def bit_of(name: str, device_id: int = 1) -> int:
     """The bit of a feature by name, any case, "-" for "_"; ValueError suggests near names."""
     wanted = name.strip().upper().replace("-", "_").removeprefix("VIRTIO_")
-    wanted = wanted.removeprefix("NET_F_").removeprefix("F_")
+    wanted = wanted.removeprefix("NET_F_").removeprefix("BLK_F_").removeprefix("F_")
     short = {"INDIRECT": "INDIRECT_DESC", "PACKED": "RING_PACKED"}
     wanted = short.get(wanted, wanted)
     for bit, known in NAMES[device_id].items():

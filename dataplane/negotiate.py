@@ -35,14 +35,16 @@ DEFAULT_FEATURES = f.mask(
 OFFERED = DEFAULT_FEATURES | f.mask(f.F_IN_ORDER, f.NET_F_CTRL_RX_EXTRA, f.NET_F_HOST_UFO, f.NET_F_GUEST_UFO)
 
 
-def feature_set(changes: str | Iterable[str], packed: bool, base: int = DEFAULT_FEATURES) -> int:
+def feature_set(
+    changes: str | Iterable[str], packed: bool, base: int = DEFAULT_FEATURES, device_id: int = 1
+) -> int:
     """Features after changes like "+in_order,-mrg_rxbuf"; ValueError names what is not known."""
     words = changes.split(",") if isinstance(changes, str) else list(changes)
     wanted = base | (f.mask(f.F_RING_PACKED) if packed else 0)
     for word in (w.strip() for w in words):
         if not word:
             continue
-        bit = f.bit_of(word.lstrip("+-"))
+        bit = f.bit_of(word.lstrip("+-"), device_id)
         if bit == f.F_RING_PACKED:
             raise ValueError("RING_PACKED follows from the layout: choose it there")
         wanted = wanted & ~f.mask(bit) if word.startswith("-") else wanted | f.mask(bit)

@@ -75,6 +75,7 @@ EVENT = np.dtype(
 FRAME_INDIRECT = 1  #: the buffer came through an indirect table
 FRAME_FIXED = 2  #: the queue uses the fixed slot-to-descriptor mapping
 FRAME_LATE = 4  #: read from outside when its driver might have had the buffer back
+FRAME_REQUEST = 8  #: no frame, but a request: its content begins with a `REQUEST`
 TO_DEVICE = 0
 TO_DRIVER = 1
 
@@ -97,6 +98,24 @@ FRAME = np.dtype(
         ("flags", "u1"),
         ("net_header_length", "<u2"),
         ("net_header", "V20"),
+    ]
+)
+
+REQUEST_STATUS, REQUEST_LENGTH = 1, 2  #: flags: the status, the used length is known
+REQUEST_SOUND = 4  #: its descriptors can be followed
+
+#: In front of the content of a logged request, 32 bytes; the first of its data follow. `available` is when it
+#: was made available, seen at most `slack` ns late; `readable` and `writable` are the bytes of the buffer.
+REQUEST = np.dtype(
+    [
+        ("available", "<u8"),
+        ("slack", "<u4"),
+        ("readable", "<u4"),
+        ("writable", "<u4"),
+        ("used_length", "<u4"),
+        ("status", "u1"),
+        ("flags", "u1"),
+        ("reserved", "V6"),
     ]
 )
 
@@ -211,11 +230,12 @@ QUEUE_HEADER = np.dtype(
 
 
 class Role(IntEnum):
-    """What a queue of a network device is for (5.1.2)."""
+    """What a queue is for: of a network device (5.1.2), or of another."""
 
     RECEIVE = 0
     TRANSMIT = 1
     CONTROL = 2
+    REQUEST = 4  #: of a block device (5.2.2)
 
 
 class Label(IntEnum):

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from dataplane.records import Owner, Path, Reason, Role
+
+if TYPE_CHECKING:
+    from dataplane.blk import BlkConfig
 
 Array = npt.NDArray[np.void]
 Bytes = npt.NDArray[np.uint8]
@@ -225,7 +228,7 @@ class Identity:
 
     name: str  #: "net0"
     kind: str  #: "pair", "backend", "frontend", "tap", "recording"
-    device_id: int  #: 1: network (5)
+    device_id: int  #: 1: network, 2: block (5)
     offered: int  #: feature bits the device offers, any width
     accepted: int  #: what the driver accepted
     packed: bool
@@ -261,6 +264,7 @@ class Snapshot:
     queues: tuple[AnyQueue, ...]
     notes: tuple[str, ...] = field(default=())  #: what a reader must know, in plain words
     trouble: str = ""  #: as `Outside.trouble`, of the two other processes as a whole
+    blk: BlkConfig | None = None  #: of a block device, where it is known
 
     def queue(self, index: int) -> AnyQueue:
         """The queue with this virtqueue index; KeyError names those that exist."""

@@ -222,6 +222,7 @@ class RingscopeApp(App[int]):
         """Go to a screen; to the one that is up already: away with what lies over it."""
         if isinstance(self.screen, ModalScreen):
             return
+        name = leading.view_of(self.session, name)
         if name == self.current_mode:
             while len(self.screen_stack) > 1:
                 await self.pop_screen()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from inspector import __version__
-from inspector.commands import capturing, peers, recordings
+from inspector.commands import capturing, driver_options, peers, recordings
 from inspector.commands.options import contradiction, number, pair_options, seconds, size, trace_options
 from inspector.sanitise import clean
 
@@ -205,8 +205,13 @@ def parser() -> argparse.ArgumentParser:
     peers.add_device_options(
         add_plain("device", "be the device for QEMU or DPDK", peers.DEVICE, peers.DEVICE_EXAMPLES)
     )
-    peers.add_driver_options(
-        add_plain("driver", "be the driver for DPDK's vhost", peers.DRIVER, peers.DRIVER_EXAMPLES)
+    driver_options.add_driver_options(
+        add_plain(
+            "driver",
+            "be the driver for DPDK's vhost, or of a disk",
+            driver_options.DRIVER,
+            driver_options.DRIVER_EXAMPLES,
+        )
     )
     peers.add_tap_options(
         add_plain("tap", "look on between QEMU or DPDK and its back-end", peers.TAP, peers.TAP_EXAMPLES)
@@ -359,7 +364,7 @@ def _check(options: argparse.Namespace) -> str | None:
         return None
     if options.command in ("device", "driver", "tap"):
         screens = not options.json and not has_terminal() and not getattr(options, "end", None)
-        told = {"device": peers.device_contradiction, "driver": peers.driver_contradiction}
+        told = {"device": peers.device_contradiction, "driver": driver_options.driver_contradiction}
         problem = told.get(options.command, peers.tap_contradiction)(options)
         return problem or (f"{NO_TERMINAL} --json" if screens else None)
     if options.command in ("open", "play", "learn"):

@@ -6,7 +6,9 @@ order that `columns` gives. Keys come in the order written here, always all of t
 `document(snapshot)` is one whole snapshot:
 
     name kind device_id layout state status[] offered[] accepted[]
-    config {mac status max_virtqueue_pairs mtu} config_generation queue_pairs number time
+    config {mac status max_virtqueue_pairs mtu}
+    blk {capacity ...: the fields of struct virtio_blk_config}, null where it is none
+    config_generation queue_pairs number time
     logs {trace_level events frames_on frame_sample frames frames_passed_over bytes}
     queues [ {index name role size enabled generation desc_addr driver_addr device_addr
               time duration exact before[4] after[4]
@@ -23,7 +25,8 @@ order that `columns` gives. Keys come in the order written here, always all of t
 `label` are words, a label that was seen to change ends in "+"; a head or buffer of -1 is none.
 
 `line(tick)` is one reading of `watch`: time state number hertz frames {kept added lost} and per queue
-its counts, indices, waiting buffers, notifications and rates a second.
+its counts, indices, waiting buffers, notifications and rates a second. Of a block device there are also
+notes[] and requests {total failed lost left_out list[]}: those completed since the line before.
 """
 
 from __future__ import annotations
@@ -61,6 +64,7 @@ def document(snapshot: Snapshot) -> Json:
             "max_virtqueue_pairs": config.max_virtqueue_pairs,
             "mtu": config.mtu,
         },
+        "blk": dataclasses.asdict(snapshot.blk) if snapshot.blk else None,
         "config_generation": snapshot.config_generation,
         "queue_pairs": snapshot.queue_pairs,
         "number": snapshot.number,
@@ -146,7 +150,7 @@ def _side(state: DriverState | DeviceState | None) -> Json | None:
 def line(session: Session, tick: Tick) -> Json:
     """One reading as plain data, small enough for one line."""
     snapshot = tick.snapshot
-    return {
+    told: Json = {
         "time": snapshot.time,
         "state": snapshot.state,
         "number": snapshot.number,
@@ -155,6 +159,10 @@ def line(session: Session, tick: Tick) -> Json:
         "events": {"added": len(tick.events.rows), "lost": tick.events.lost},
         "queues": [_brief(queue, tick) for queue in snapshot.queues],
     }
+    if session.blocks:
+        told["requests"] = session.requests.news(snapshot.blk.capacity if snapshot.blk else 0)
+        told["notes"] = [clean(note) for note in snapshot.notes]
+    return told
 
 
 def _brief(queue: AnyQueue, tick: Tick) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dataplane.blk import DEVICE_ID
 from dataplane.features import feature_names
 from dataplane.rules.finding import Level
 from dataplane.snapshot import Snapshot
@@ -56,6 +57,7 @@ def headline(session: Session, tick: Tick, failed: bool = False) -> Headline:
         seen=None if "lesson" in session.badges else _packets(snapshot),
         badges=(
             *(() if "lesson" in session.badges else _found(session, past or tick)),
+            *_failed(session),
             *((f" {clean(text)} ", style) for text, style in session.badges.values() if text),
         ),
         past=past is not None,
@@ -72,6 +74,12 @@ def _found(session: Session, tick: Tick) -> tuple[Piece, ...]:
     return ((f" ✗ {queue} {clean(wrong[0].code)}{more} ", "fault"),)
 
 
+def _failed(session: Session) -> tuple[Piece, ...]:
+    """Requests of a block device with another status than OK."""
+    failed = session.requests.failed
+    return ((f" ✗ {count(failed)} failed ", "fault"),) if failed else ()
+
+
 def _trace(snapshot: Snapshot) -> str:
     """The trace level in force: of a frozen pair every store is journaled, whatever it runs with."""
     level = snapshot.logs.trace_level
@@ -79,6 +87,8 @@ def _trace(snapshot: Snapshot) -> str:
 
 
 def _packets(snapshot: Snapshot) -> int:
+    if snapshot.identity.device_id == DEVICE_ID:
+        return sum(queue.used for queue in snapshot.queues)
     return sum(
         max(side.frames for side in (queue.driver, queue.device) if side is not None)
         for queue in snapshot.queues
@@ -149,6 +159,8 @@ def facts(session: Session, tick: Tick) -> tuple[Piece, ...]:
     meters = tick.meters.values()
     control = session.source.control
     asked = control.rate if control is not None else None
+    if session.blocks:
+        return _requests(session, tick)
     pieces: list[Piece] = [
         (f"{rate(sum(meter.frames_per_s for meter in meters))} frames", "text"),
         (f" · {rate(sum(meter.bytes_per_s for meter in meters))} bytes", "text"),
@@ -163,6 +175,21 @@ def facts(session: Session, tick: Tick) -> tuple[Piece, ...]:
         pieces.append((f" · {count(tick.frames_lost)} passed too fast to keep", "muted"))
     if tick.missed:
         pieces.append((f" · {count(tick.missed)} picture{'s' if tick.missed > 1 else ''} skipped", "muted"))
+    return tuple(pieces)
+
+
+def _requests(session: Session, tick: Tick) -> tuple[Piece, ...]:
+    """The same of a block device, and what it is taken for."""
+    kept, config = session.requests, tick.snapshot.blk
+    pieces: list[Piece] = [
+        (f"{rate(sum(meter.buffers_per_s for meter in tick.meters.values()))} requests", "text"),
+        (f" · {count(len(kept))} kept", "muted"),
+    ]
+    if config is not None:
+        pieces.append((f" · a disk of {config.capacity:,} sectors", "muted"))
+    if kept.lost:
+        pieces.append((f" · {count(kept.lost)} passed too fast to keep", "muted"))
+    pieces += [(f" · {clean(note)}", "flux") for note in tick.snapshot.notes]
     return tuple(pieces)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from capture import frame as kept
 from capture.bpf import Program
 from capture.store import Block, FrameStore
+from dataplane.records import FRAME_REQUEST
 from dataplane.snapshot import Array, Snapshot
 from dataplane.source import START, Cursor, Frames, FramesLogged, RingSource
 from inspector.stages import KEEP, Mask, Stages
@@ -50,11 +52,13 @@ class Keeping:
             self.lost += frames.lost
             if not len(frames.rows):
                 break
+            read = len(frames.data)
+            frames = _of_packets(frames)
             self.frames.append(records(frames), frames.data, frames.offsets)
             if self.heed is not None:
                 self.heed(frames)
             added += len(frames.rows)
-            if len(frames.data) < _SMALL:
+            if read < _SMALL:
                 break
         return added
 
@@ -140,6 +144,12 @@ class Keeping:
                 later = False
             low, high = (low, middle) if later else (middle + 1, high)
         return low - 1
+
+
+def _of_packets(frames: Frames) -> Frames:
+    """Without requests, which are no frames: a tap may have taken the device for another."""
+    mine = (frames.rows["flags"] & FRAME_REQUEST) == 0
+    return frames if mine.all() else replace(frames, rows=frames.rows[mine], offsets=frames.offsets[mine])
 
 
 def records(frames: Frames) -> Any:

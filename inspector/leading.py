@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from inspector.session import Session
 
 
+def view_of(session: Session, name: str) -> str:
+    """Of a block device there are requests where there are packets of another."""
+    return "requests" if name == "packets" and session.blocks else name
+
+
 async def show_packet(app: RingscopeApp, queue: int, slot: int) -> None:
     """From a descriptor to the packet whose buffer stands in its slot."""
     number = app.session.frame_of_slot(queue, slot)
@@ -178,4 +183,5 @@ _ROLES = {
     Role.RECEIVE: "what the driver receives",
     Role.TRANSMIT: "what the driver transmits",
     Role.CONTROL: "what the driver asks of the device",
+    Role.REQUEST: "what the driver asks of the disk",
 }

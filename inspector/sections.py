@@ -7,7 +7,12 @@ from dataplane.features import feature_names
 from dataplane.records import Role
 from dataplane.snapshot import Snapshot
 
-_WAYS = {Role.RECEIVE: "device to driver", Role.TRANSMIT: "driver to device", Role.CONTROL: "control"}
+_WAYS = {
+    Role.RECEIVE: "device to driver",
+    Role.TRANSMIT: "driver to device",
+    Role.CONTROL: "control",
+    Role.REQUEST: "requests",
+}
 
 
 def interfaces(snapshot: Snapshot, *, snap: int = 0, capture_filter: str = "") -> list[Interface]:

@@ -18,6 +18,7 @@ import numpy as np
 
 from capture.bpf import Program
 from capture.store import FrameStore
+from dataplane import blk
 from dataplane import features as f
 from dataplane.explain import plain
 from dataplane.history import History
@@ -29,6 +30,7 @@ from dataplane.source import START, Cursor, Events, RingSource
 from inspector.keeping import Keeping, records
 from inspector.meters import Meter, Meters
 from inspector.past.moments import Past
+from inspector.requests import Requests
 from inspector.tick import Selection, Tick
 
 __all__ = ["HISTORY_BYTES", "Meter", "Selection", "Session", "Tick", "records"]
@@ -58,6 +60,7 @@ class Session:
     ) -> None:
         self.source = source
         self.keeping = Keeping(source, budget_bytes)
+        self.requests = Requests(source, budget_bytes)
         lent = getattr(source, "history", None)
         self.lent = isinstance(lent, History)  #: whether the source has the past itself
         self.history: History = lent if isinstance(lent, History) else History(history_bytes)
@@ -93,7 +96,8 @@ class Session:
         """Read the source once. Whatever the source raises passes through."""
         with self._lock:
             snapshot = self.source.snapshot(self._rows_wanted())
-            lost = self.keeping.lost
+            log = self.requests if self.blocks else self.keeping
+            lost = log.lost
             added, events = (0, self._nothing) if self._floods(snapshot) else self._read_logs(snapshot)
             before = self.tick
             self._pulled += 1
@@ -103,8 +107,8 @@ class Session:
                 meters=self._measured(snapshot),
                 events=events,
                 frames_added=added,
-                frames_lost=self.keeping.lost,
-                frames_lost_now=self.keeping.lost - lost,
+                frames_lost=log.lost,
+                frames_lost_now=log.lost - lost,
                 frames_filtered=snapshot.logs.frames_filtered,
                 hertz=self._hertz(time.monotonic()),
                 missed=max(self._pulled - self._shown - 1, 0),
@@ -116,6 +120,11 @@ class Session:
                 self.told.append(said)
         return tick
 
+    @property
+    def blocks(self) -> bool:
+        """Whether the rings are those of a block device: requests cross them, and no frames."""
+        return self.source.identity.device_id == blk.DEVICE_ID
+
     def _floods(self, snapshot: Snapshot) -> bool:
         """Whether the logs can wait: of a flood most events are overwritten at any pace, and each reading of
         the logs costs the rings as many buffers as all the rest of it."""
@@ -126,7 +135,7 @@ class Session:
 
     def _read_logs(self, snapshot: Snapshot) -> tuple[int, Events]:
         """What was logged since: how many frames, and the events."""
-        added = self.keeping.take()
+        added = self.requests.take() if self.blocks else self.keeping.take()
         events = self.source.events(self._events)  # after the frames: what became of them is there too
         self._events = events.cursor
         self._nothing = Events(events.rows[:0], events.cursor, 0)

@@ -25,6 +25,7 @@ def _screen(module: str, name: str) -> Callable[[], Screen[Any]]:
 VIEWS: dict[str, Callable[[], Screen[Any]]] = {
     "rings": _screen("rings", "RingsScreen"),
     "packets": _screen("packets", "PacketsScreen"),
+    "requests": _screen("requests", "RequestsScreen"),
     "history": _screen("history", "HistoryScreen"),
     "findings": _screen("findings", "FindingsScreen"),
     "lesson": _screen("lesson", "LessonScreen"),

@@ -58,6 +58,13 @@ int foreign_map(struct pair *pair, uint64_t address, uint64_t user, uint64_t siz
     return error;
 }
 
+void foreign_device(struct pair *pair, uint32_t device_id) {
+    bool was_running = begin(pair);
+    for (uint32_t i = 0; i < pair->queues; i++)
+        pair->queue[i].role = device_id == BLOCK_DEVICE ? ROLE_REQUEST : pair_role(pair, i);
+    end(pair, was_running);
+}
+
 void foreign_pairs(struct pair *pair, uint32_t pairs) {
     bool was_running = begin(pair);
     flag_set(&pair->pairs, pairs);

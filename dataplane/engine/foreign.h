@@ -40,6 +40,9 @@ void foreign_passive(struct pair *pair, uint32_t index, bool passive);
 /* Exchanges one eventfd of a started queue; it is taken over. */
 void foreign_notify(struct pair *pair, uint32_t index, bool call, int fd);
 /* How many queue pairs both sides use (5.1.6.5.6): there is no control queue that would say it. */
+/* What the rings are of: 1 network, 2 block (5). While none is started. */
+#define BLOCK_DEVICE 2u
+void foreign_device(struct pair *pair, uint32_t device_id);
 void foreign_pairs(struct pair *pair, uint32_t pairs);
 /* Called by a side that was thrown out of memory that is there no more. */
 void foreign_gone(struct side *side);

@@ -433,6 +433,7 @@ static PyMethodDef methods[] = {
     METHOD(foreign_unmap, METH_VARARGS), METHOD(foreign_start, METH_VARARGS),
     METHOD(foreign_stop, METH_VARARGS), METHOD(foreign_passive, METH_VARARGS),
     METHOD(foreign_notify, METH_VARARGS), METHOD(foreign_pairs, METH_VARARGS),
+    METHOD(foreign_device, METH_VARARGS),
     METHOD(foreign_inflight_bytes, METH_VARARGS), METHOD(foreign_inflight, METH_VARARGS),
     METHOD(foreign_dirty, METH_VARARGS), METHOD(foreign_forget, METH_NOARGS),
     METHOD(foreign_share, METH_NOARGS), METHOD(foreign_eventfds, METH_VARARGS),

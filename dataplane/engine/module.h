@@ -50,6 +50,7 @@ PyObject *engine_poke(Engine *self, PyObject *args);
 
 /* module_foreign.c */
 PyObject *engine_foreign_features(Engine *self, PyObject *args);
+PyObject *engine_foreign_device(Engine *self, PyObject *args);
 PyObject *engine_foreign_pairs(Engine *self, PyObject *args);
 PyObject *engine_foreign_share(Engine *self, PyObject *unused);
 PyObject *engine_observe_every(Engine *self, PyObject *args);

@@ -25,6 +25,16 @@ PyObject *engine_foreign_features(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+PyObject *engine_foreign_device(Engine *self, PyObject *args) {
+    unsigned device_id;
+    if (!PyArg_ParseTuple(args, "I", &device_id)) return NULL;
+    PAIR_OR_RETURN;
+    Py_BEGIN_ALLOW_THREADS;
+    foreign_device(pair, device_id);
+    Py_END_ALLOW_THREADS;
+    Py_RETURN_NONE;
+}
+
 PyObject *engine_foreign_pairs(Engine *self, PyObject *args) {
     unsigned pairs;
     if (!PyArg_ParseTuple(args, "I", &pairs)) return NULL;

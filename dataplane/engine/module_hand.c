@@ -177,6 +177,8 @@ PyObject *engine_complete(Engine *self, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static bool take_calls(struct vq *q) { return notify_take_calls(q) > 0; }
+
 /* publish, kick_needed, ...: one queue, maybe an answer. */
 PyObject *engine_verb(Engine *self, PyObject *args) {
     unsigned index;
@@ -194,6 +196,7 @@ PyObject *engine_verb(Engine *self, PyObject *args) {
         {"calls_off", ops->calls_off, NULL}, {"kicks_off", ops->kicks_off, NULL},
         {"calls_on", NULL, ops->calls_on},   {"kicks_on", NULL, ops->kicks_on},
         {"kick_needed", NULL, notify_kick},  {"call_needed", NULL, notify_call},
+        {"take_calls", NULL, take_calls},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         if (strcmp(verbs[i].name, verb) == 0) {
@@ -227,7 +230,8 @@ PyObject *module_offsets(PyObject *self, PyObject *unused) {
     return Py_BuildValue(
         "{s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},"
         "s:{s:i,s:i,s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i,s:i},"
-        "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,s:i}}",
+        "s:{s:i,s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i,s:i},s:{s:i,s:i,s:i},s:{s:i,s:i,"
+        "s:i}}",
         "DESC", "", (int)sizeof(struct virtq_desc), F(virtq_desc, addr), F(virtq_desc, len),
         F(virtq_desc, flags), F(virtq_desc, next), "USED_ELEM", "", (int)sizeof(struct virtq_used_elem),
         F(virtq_used_elem, id), F(virtq_used_elem, len), "PACKED_DESC", "", (int)sizeof(struct pvirtq_desc),
@@ -238,7 +242,9 @@ PyObject *module_offsets(PyObject *self, PyObject *unused) {
         (int)sizeof(struct event), F(event, number), F(event, place), F(event, kind), F(event, slot),
         F(event, count), "FRAME", "", (int)sizeof(struct frame_header), F(frame_header, position),
         F(frame_header, captured), F(frame_header, buffers), F(frame_header, direction),
-        F(frame_header, net_header), "QUEUE_HEADER", "", (int)sizeof(struct queue_header),
+        F(frame_header, net_header), "REQUEST", "", (int)sizeof(struct request_record),
+        F(request_record, slack), F(request_record, used_length), F(request_record, status),
+        F(request_record, flags), "QUEUE_HEADER", "", (int)sizeof(struct queue_header),
         F(queue_header, area_event), F(queue_header, driver), F(queue_header, device), "DRIVER_STATE", "",
         (int)sizeof(struct driver_state), "path", (int)offsetof(struct driver_state, path), "polling",
         (int)offsetof(struct driver_state, side), "DEVICE_STATE", "", (int)sizeof(struct device_state),

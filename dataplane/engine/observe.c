@@ -13,7 +13,8 @@
 
 int observe_open(struct vq *q) {
     free(q->observer);
-    q->observer = calloc(1, sizeof *q->observer + q->size * sizeof q->observer->noted[0]);
+    size_t each = sizeof q->observer->noted[0] + (q->role == ROLE_REQUEST ? REQUEST_DATA : 0);
+    q->observer = calloc(1, sizeof *q->observer + q->size * each);
     return q->observer ? 0 : -1;
 }
 
@@ -23,6 +24,8 @@ void observe_every(struct pair *pair, uint64_t nanoseconds) {
 }
 
 /* ---- buffers ---------------------------------------------------------------------------------------- */
+
+static uint32_t clamped(uint64_t bytes) { return bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes; }
 
 /* Notes the buffer that begins at a slot. `id`: by what it will be used. false: that cannot be. */
 bool observe_available(struct pair *pair, struct vq *q, uint16_t head, uint16_t *id) {
@@ -35,27 +38,32 @@ bool observe_available(struct pair *pair, struct vq *q, uint16_t head, uint16_t 
     unsigned spans = (unsigned)chain.out + chain.in;
     uint64_t bytes = chain.readable + chain.writable, position = q->dev.seen;
     *buffer = (struct noted){.position = position,
-                             .bytes = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes,
+                             .bytes = clamped(bytes),
                              .head = head,
                              .slots = chain.slots,
                              .wrap = q->dev.avail_wrap,
                              .descriptors = chain.descriptors,
                              .spans = (uint8_t)(spans < OBSERVE_SPANS ? spans : OBSERVE_SPANS),
+                             .readable = clamped(chain.readable),
+                             .writable = clamped(chain.writable),
                              .live = true,
                              .indirect = chain.indirect,
                              .sound = reason == SOUND && chain.reason == SOUND};
-    if (buffer->sound)
+    if (buffer->sound && spans) {
         memcpy(buffer->span, chain.spans, buffer->spans * sizeof buffer->span[0]);
-    else
+        buffer->last = chain.spans[spans - 1];
+    } else
         buffer->spans = 0;
     count_put(q->drv.place + position % q->size, head | (uint64_t)chain.slots << 16 | (uint64_t)*id << 32);
     if (q->role == ROLE_TRANSMIT) observe_transmitted(pair, q, buffer, *id);
+    if (q->role == ROLE_REQUEST) observe_requested(pair, q, buffer, *id);
     return true;
 }
 
 void observe_used(struct pair *pair, struct vq *q, struct noted *buffer, uint32_t length) {
     if (buffer->position != q->drv.collected) count_add(&q->drv.reordered, 1);
     if (q->role == ROLE_RECEIVE) observe_received(pair, q, buffer, length);
+    if (q->role == ROLE_REQUEST) observe_answered(pair, q, buffer, length);
     buffer->live = false;
 }
 

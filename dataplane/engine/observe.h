@@ -4,8 +4,8 @@
  * A look finds what was made available and what was used since the one before. What a buffer is, its
  * descriptors say from the moment it is available until it is available again, so its pieces are noted when
  * it is first seen. A frame is taken from there: of a transmit queue at once, of a receive queue once it is
- * used. Whether a copy may be trusted is asked behind it: a buffer that was offered again meanwhile is
- * missed.
+ * used; of a request to a block device a part each. Whether a copy may be trusted is asked behind it: a
+ * buffer that was offered again meanwhile is missed.
  *
  * Where only the length was overwritten before it was seen, as a used element of a packed ring does it, the
  * frame's own headers tell it, if they are sound. A frame that was read when its driver might have had the
@@ -34,9 +34,18 @@ struct noted { /* one buffer that is available or in use, by head (split) or id 
     uint8_t spans;
     bool live, indirect, sound;
     struct span span[OBSERVE_SPANS];
+    /* of a request, ROLE_REQUEST */
+    bool read, late; /* what was to be read of it while it was available was; read late */
+    uint8_t header_length;
+    uint8_t header[16];
+    uint32_t readable, writable; /* bytes */
+    uint32_t data;               /* bytes of its data that were kept */
+    uint64_t since, slack;       /* when it was first seen; the time since the look before */
+    struct span last;            /* its last piece, which may be beyond those noted */
 };
 struct observer {
     uint64_t looked;                  /* when both indices were last read */
+    uint64_t apart;                   /* nanoseconds between that and the time before */
     uint64_t missed;                  /* buffers that came and went, or changed, before they could be read */
     uint64_t frames, bytes;           /* read whole */
     uint64_t unproven;                /* looks that came too late to be sure of the counts */
@@ -44,8 +53,9 @@ struct observer {
     bool blind;                       /* frames are not read just now, and are missed */
     uint32_t parts, filled, received; /* of a frame in several buffers: still to come; bytes; buffers */
     struct noted first;               /* its first buffer */
-    struct noted noted[];             /* [size] */
+    struct noted noted[];             /* [size]; behind them of requests REQUEST_DATA bytes each */
 };
+#define REQUEST_DATA 512u /* first bytes of a request's data that are logged: blk.DATA_KEPT */
 
 /* Room for the notes about a queue; 0, or -1. */
 int observe_open(struct vq *q);
@@ -68,6 +78,15 @@ bool observe_is_far(const struct vq *q, uint16_t slot, uint16_t wrap);
 /* Of a receive buffer that was used: whether the device may be filling it once more. What is offered again is
  * filled only when its turn has come. */
 bool observe_refilled(struct vq *q, const struct noted *buffer);
+
+/* Of a buffer that was used: whether it stands in the ring once more, in use or not. */
+bool observe_offered_again(struct vq *q, const struct noted *buffer, uint16_t id);
+
+/* observe_request.c: a request is read in two parts: when it is available, and when it is used. */
+void observe_requested(struct pair *pair, struct vq *q, struct noted *buffer, uint16_t id);
+void observe_answered(struct pair *pair, struct vq *q, struct noted *buffer, uint32_t length);
+/* Copies at most `length` bytes of a buffer, from byte `from` on; returns how many there were. */
+uint32_t observe_gather(const struct noted *buffer, uint32_t from, uint8_t *to, uint32_t length);
 
 /* observe_frame.c: the frames in what moved. */
 void observe_missed(struct vq *q, uint64_t buffers);

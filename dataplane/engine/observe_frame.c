@@ -8,24 +8,6 @@ void observe_missed(struct vq *q, uint64_t buffers) {
     if (q->role == ROLE_RECEIVE) q->observer->parts = 0; /* the frame that was begun has a hole */
 }
 
-/* Copies at most `length` bytes of a buffer, from byte `from` on; returns how many there were. */
-static uint32_t gather(const struct noted *buffer, uint32_t from, uint8_t *to, uint32_t length) {
-    uint32_t done = 0;
-    for (unsigned i = 0; i < buffer->spans && done < length; i++) {
-        const struct span *span = &buffer->span[i];
-        if (from >= span->length) {
-            from -= span->length;
-            continue;
-        }
-        uint32_t n = span->length - from;
-        if (n > length - done) n = length - done;
-        memcpy(to + done, span->host + from, n);
-        done += n;
-        from = 0;
-    }
-    return done;
-}
-
 static uint32_t header_length(const struct pair *pair) {
     return accepted(pair, F_VERSION_1) || accepted(pair, F_NET_MRG_RXBUF) ? NET_HEADER_LENGTH
                                                                           : NET_HEADER_LENGTH - 2;
@@ -70,7 +52,7 @@ void observe_transmitted(struct pair *pair, struct vq *q, const struct noted *bu
     uint8_t *frame = pair->device.frame;
     bool late;
     if (!logged(pair, q)) return;
-    uint32_t length = gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
+    uint32_t length = observe_gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
     if (q->observer->blind || !buffer->sound || length < buffer->bytes ||
         observe_changed(q, buffer, id, &late))
         observe_missed(q, 1);
@@ -166,7 +148,7 @@ void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots
     for (int table = 0; table < 2 && !read && q->role == ROLE_TRANSMIT && slots == 1; table++) {
         if (!(table ? table_at(q, address, &buffer) : plain_at(q, address, &buffer))) continue;
         uint32_t length =
-            by_headers(pair, frame, gather(&buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX));
+            by_headers(pair, frame, observe_gather(&buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX));
         buffer.indirect = table;
         read = length && (!table || ends_with_an_entry(&buffer, length)) &&
                !observe_is_far(q, slot, q->drv.used_wrap);
@@ -180,7 +162,7 @@ void observe_gone(struct pair *pair, struct vq *q, uint16_t slot, uint32_t slots
 /* A frame in one buffer of which only the length is not known. */
 static void received_unseen(struct pair *pair, struct vq *q, const struct noted *buffer) {
     uint8_t *frame = pair->driver.frame;
-    uint32_t got = gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
+    uint32_t got = observe_gather(buffer, 0, frame, NET_HEADER_LENGTH + NET_FRAME_MAX);
     uint32_t length = by_headers(pair, frame, got);
     bool whole = q->observer->parts == 0 && parts_of(pair, frame, got) == 1;
     if (!whole || !length || observe_refilled(q, buffer))
@@ -200,7 +182,7 @@ void observe_received(struct pair *pair, struct vq *q, const struct noted *buffe
     }
     if (o->parts == 0) o->filled = o->received = 0;
     uint32_t left = room - o->filled,
-             got = gather(buffer, 0, frame + o->filled, length < left ? length : left);
+             got = observe_gather(buffer, 0, frame + o->filled, length < left ? length : left);
     if (!buffer->sound || got < length || observe_refilled(q, buffer)) {
         observe_missed(q, 1);
         return;

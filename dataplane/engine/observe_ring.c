@@ -15,6 +15,9 @@ static void flushed(struct pair *pair, struct vq *q, uint64_t before) {
     if (now > before) operation(&pair->device.door, EV_FLUSH, 0, (uint32_t)(now - before), 0, before, now);
 }
 
+/* What a queue's log tells of a buffer is told when it is used. */
+static bool told_when_used(const struct vq *q) { return q->role == ROLE_RECEIVE || q->role == ROLE_REQUEST; }
+
 static void forget_all(struct vq *q) {
     for (uint32_t i = 0; i < q->size; i++) q->observer->noted[i].live = false;
 }
@@ -24,6 +27,7 @@ static void prove(struct pair *pair, struct vq *q, uint64_t lap, bool moved) {
     struct observer *o = q->observer;
     uint64_t now = pair_now(pair);
     if (moved && now - o->looked >= lap * OBSERVE_FASTEST_NS) count_add(&o->unproven, 1);
+    o->apart = o->looked ? now - o->looked : 0;
     o->looked = now;
 }
 
@@ -60,7 +64,7 @@ static void split_skip(struct vq *q, uint16_t used) {
     uint64_t now = q->drv.collected + done;
     if (!noted && now < q->dev.seen + gone) now = q->dev.seen + gone;
     forget_all(q);
-    if (q->role == ROLE_RECEIVE || !noted) observe_missed(q, q->role == ROLE_RECEIVE ? done : gone);
+    if (told_when_used(q) || !noted) observe_missed(q, told_when_used(q) ? done : gone);
     own16(&q->drv.last_used, used);
     own16(&q->dev.last_avail, used);
     count_set(&q->drv.collected, now);
@@ -191,7 +195,7 @@ static void packed_skip_lap(struct vq *q) {
     count_add(&q->observer->unproven, 1);
     back = packed_find(q);
     uint64_t gone = n + (q->drv.last_used + back + 2 * n - at - 1) % n + 1 - back;
-    observe_missed(q, gone + (q->role == ROLE_RECEIVE ? seen - collected : 0));
+    observe_missed(q, gone + (told_when_used(q) ? seen - collected : 0));
     count_set(&q->dev.seen, seen + gone);
     count_set(&q->drv.collected, seen + gone);
 }
@@ -208,13 +212,7 @@ static bool packed_far(const struct vq *q, uint16_t slot, uint16_t wrap) {
     return true;
 }
 
-static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late) {
-    uint16_t at = q->dev.last_avail, wrap = q->dev.avail_wrap;
-    uint64_t head = word_at(q, buffer->head);
-    if (avail_bit(head) != buffer->wrap) return true;
-    *late = looks_used(head);
-    if (*late && packed_far(q, buffer->head, buffer->wrap)) return true;
-    if (buffer->position == q->dev.seen && advance(q, &at, buffer->slots)) wrap ^= 1; /* behind itself */
+static bool packed_offered(const struct vq *q, uint16_t at, uint16_t wrap, uint16_t id) {
     for (uint32_t i = 0; i < q->size; i++) {
         uint64_t word = word_at(q, at);
         if (avail_bit(word) != wrap) break;
@@ -222,6 +220,16 @@ static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id
         if (advance(q, &at, 1)) wrap ^= 1;
     }
     return false;
+}
+
+static bool packed_changed(struct vq *q, const struct noted *buffer, uint16_t id, bool *late) {
+    uint16_t at = q->dev.last_avail, wrap = q->dev.avail_wrap;
+    uint64_t head = word_at(q, buffer->head);
+    if (avail_bit(head) != buffer->wrap) return true;
+    *late = looks_used(head);
+    if (*late && packed_far(q, buffer->head, buffer->wrap)) return true;
+    if (buffer->position == q->dev.seen && advance(q, &at, buffer->slots)) wrap ^= 1; /* behind itself */
+    return packed_offered(q, at, wrap, id);
 }
 
 /* Of a lap later, counted from where the buffer stood: how far the device has used. */
@@ -403,6 +411,19 @@ bool observe_refilled(struct vq *q, const struct noted *buffer) {
         q->packed ? packed_behind(q, buffer)
                   : (uint16_t)(observe16(used_idx(q)) - (uint16_t)(buffer->position + q->start_index));
     return behind + REFILL_AHEAD > q->size && behind > 1;
+}
+
+static bool split_offered(struct vq *q, uint16_t head) {
+    uint16_t at = q->dev.last_avail, avail = observe16(avail_idx(q)), mask = (uint16_t)(q->size - 1);
+    if ((uint16_t)(avail - at) > q->size) return true; /* more than a ring went by */
+    for (; at != avail; at++)
+        if (observe16(avail_ring(q, at & mask)) == head) return true;
+    return false;
+}
+
+bool observe_offered_again(struct vq *q, const struct noted *buffer, uint16_t id) {
+    return q->packed ? packed_offered(q, q->dev.last_avail, q->dev.avail_wrap, id)
+                     : split_offered(q, buffer->head);
 }
 
 void observe_attach(struct vq *q) {

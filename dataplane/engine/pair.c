@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "breaks.h"
 #include "fault.h"
+#include "inflight.h"
 #include "observe.h"
 #include "own.h"
 
@@ -79,10 +80,7 @@ int pair_init(struct pair *pair, const struct pair_options *o) {
         struct vq *q = &pair->queue[i];
         q->index = (uint16_t)i;
         q->packed = o->packed;
-        q->role = o->bare             ? ROLE_BARE
-                  : i == 2 * o->pairs ? ROLE_CONTROL
-                  : i & 1             ? ROLE_TRANSMIT
-                                      : ROLE_RECEIVE;
+        q->role = pair_role(pair, i);
         q->size = q->role == ROLE_CONTROL ? o->control_size : o->size;
         q->drv.kick.fd = q->dev.call.fd = -1;
         q->drv.path = o->path;

@@ -171,6 +171,11 @@ void pair_stopped(struct pair *pair);
 void pair_trace(struct pair *pair, uint32_t level);
 bool pair_frozen(const struct pair *pair);
 /* Both sides are other processes: rings that are only looked at. */
+/* What a queue of a network device is for (5.1.2), or of rings without a type. */
+static inline enum role pair_role(const struct pair *pair, uint32_t index) {
+    if (pair->bare) return ROLE_BARE;
+    return index == 2 * pair->pairs_max ? ROLE_CONTROL : index & 1 ? ROLE_TRANSMIT : ROLE_RECEIVE;
+}
 static inline bool pair_observed(const struct pair *pair) {
     return pair->driver_theirs && pair->device_theirs;
 }

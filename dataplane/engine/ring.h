@@ -42,7 +42,7 @@ enum reason { /* records.Reason */
               SIDE_FAILED,
               MEMORY_GONE,
 };
-enum role { ROLE_RECEIVE = 0, ROLE_TRANSMIT = 1, ROLE_CONTROL = 2, ROLE_BARE = 3 };
+enum role { ROLE_RECEIVE = 0, ROLE_TRANSMIT = 1, ROLE_CONTROL = 2, ROLE_BARE = 3, ROLE_REQUEST = 4 };
 enum path { PATH_AUTO = 0, PATH_FIXED, PATH_INDIRECT, PATH_CHAIN, PATH_DIRECT };
 
 /* What a driver offers: `out` readable segments, then `in` writable ones. */

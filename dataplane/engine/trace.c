@@ -126,6 +126,18 @@ static void take_filter(struct frame_log *log) {
     pointer_set(&log->aside, old);
 }
 
+bool frame_sampled(struct frame_log *log) {
+    uint32_t sample = flag_get(&log->sample);
+    if (log->until_next >= sample) log->until_next = 0; /* asked for more of them meanwhile */
+    if (log->until_next) {
+        log->until_next--;
+        count_add(&log->passed_over, 1);
+        return false;
+    }
+    log->until_next = sample - 1;
+    return true;
+}
+
 uint32_t frame_wanted(struct frame_log *log, const uint8_t *data, uint32_t length) {
     uint32_t keep = UINT32_MAX;
     if (!flag_get(&log->on)) {
@@ -139,14 +151,7 @@ uint32_t frame_wanted(struct frame_log *log, const uint8_t *data, uint32_t lengt
         count_add(&log->filtered, 1);
         return 0;
     }
-    uint32_t sample = flag_get(&log->sample);
-    if (log->until_next >= sample) log->until_next = 0; /* asked for more of them meanwhile */
-    if (log->until_next) {
-        log->until_next--;
-        count_add(&log->passed_over, 1);
-        return 0;
-    }
-    log->until_next = sample - 1;
+    if (!frame_sampled(log)) return 0;
     uint32_t snap = flag_get(&log->snap);
     if (keep > snap) keep = snap;
     return keep < length ? keep : length;

@@ -81,7 +81,20 @@ struct frame_header { /* records.FRAME */
     uint8_t net_header[20];
 };
 _Static_assert(sizeof(struct frame_header) == 64, "records.FRAME");
-enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2, FRAME_LATE = 4 /* observe.h */ };
+enum { FRAME_INDIRECT = 1, FRAME_FIXED = 2, FRAME_LATE = 4 /* observe.h */, FRAME_REQUEST = 8 };
+
+struct request_record { /* records.REQUEST: in front of the data of a record with FRAME_REQUEST */
+    uint64_t available;
+    uint32_t slack;
+    uint32_t readable;
+    uint32_t writable;
+    uint32_t used_length;
+    uint8_t status;
+    uint8_t flags;
+    uint8_t reserved[6];
+};
+_Static_assert(sizeof(struct request_record) == 32, "records.REQUEST");
+enum { REQUEST_STATUS = 1, REQUEST_LENGTH = 2, REQUEST_SOUND = 4 };
 #define FRAME_SNAP_MAX (1u << 18) /* more than any frame has */
 
 /* Which frames are logged. Made and freed by whoever asks; in between it belongs to the log's writer. */
@@ -137,6 +150,8 @@ void frame_write(struct trace *trace, struct frame_header *header, const uint8_t
 /* How many bytes of this frame are wanted; 0: none, and it is counted as filtered or passed over. A frame is
  * held against the filter first: of those that match one in `sample` is wanted. By the writer only. */
 uint32_t frame_wanted(struct frame_log *log, const uint8_t *data, uint32_t length);
+/* The same for what is no frame, which no filter is for: whether it is wanted. */
+bool frame_sampled(struct frame_log *log);
 /* From the writer's next frame on only what a checked program matches; 0 steps: every frame. Never waits for
  * the writer. 0, or -1 with errno. One thread at a time. */
 int frame_filter_set(struct frame_log *log, const struct bpf_step *program, size_t steps);

@@ -152,26 +152,28 @@ class Asking:
 
     # ---- the end, and the next --------------------------------------------------------------------------
 
-    def serve(self, again: Callable[[], None], changed: Callable[[], None]) -> None:
+    def serve(self, again: Callable[[], None] | None, changed: Callable[[], None] | None = None) -> None:
         """Nothing is asked any more but from here, by a thread that stays until `close`. Where the back-end
-        is gone it waits for the next, with whom `again` comes to terms; `changed`: read the configuration
-        space again."""
+        is gone it waits for the next, with whom `again` comes to terms (None: for nobody); `changed`: read
+        the configuration space again."""
         self._thread = threading.Thread(
             target=self._serve, args=(again, changed), name="vhost-user", daemon=True
         )
         self._thread.start()
 
-    def _serve(self, again: Callable[[], None], changed: Callable[[], None]) -> None:
+    def _serve(self, again: Callable[[], None] | None, changed: Callable[[], None] | None) -> None:
         while not self._closing.is_set():
             said = self._until_the_end(changed)
             if self._closing.is_set():
                 return
             self.why = said
             self.talk.note(said)
+            if again is None:
+                return
             while not self._closing.is_set() and self.why:
                 self._next(again)
 
-    def _until_the_end(self, changed: Callable[[], None]) -> str:
+    def _until_the_end(self, changed: Callable[[], None] | None) -> str:
         """Nothing comes unasked: whatever comes is the end."""
         try:
             while True:
@@ -180,7 +182,8 @@ class Asking:
                 except TimeoutError:
                     if self._asked is not None and self._asked.changed.is_set():
                         self._asked.changed.clear()
-                        changed()
+                        if changed is not None:
+                            changed()
                     continue
                 if message is None:
                     return "the back-end hung up"

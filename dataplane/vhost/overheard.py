@@ -51,6 +51,7 @@ class Overheard:
         self.offered = 0
         self.features = 0
         self.protocol_features = 0
+        self.config = b""  #: what the device told of its configuration, from the first byte on
         self.status: int | None = None  #: where the protocol tells it
         self.memory: list[Shared] = []
         self.rings: dict[int, Ring] = {}
@@ -95,6 +96,9 @@ class Overheard:
             ring.put("kick", -1)
             ring.put("call", -1)
             change.stopped.add(ring.index)
+        elif to.name == "GET_CONFIG" and isinstance(carried, p.Config) and not carried.offset:
+            self.config = carried.data
+            change.features = True
         elif to.name == "GET_FEATURES" and isinstance(carried, p.U64):
             self.offered = carried.value & ~(1 << F_PROTOCOL_FEATURES)
 

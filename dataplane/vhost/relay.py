@@ -226,7 +226,8 @@ class Relay:
         self._viewers.append(viewer)
         self._watch(viewer, lambda: self._listened_to(viewer))
         first = {"kind": "hello", "pid": os.getpid(), "connected": "front" in self._ends,
-                 "notifications": self._notifications, "offered": self._heard.offered}  # fmt: skip
+                 "notifications": self._notifications, "offered": self._heard.offered,
+                 "config": self._heard.config.hex()}  # fmt: skip
         self._send(viewer, first)
         for said in tuple(self._said):
             self._send(viewer, said)

@@ -32,6 +32,7 @@ from dataplane._engine import Engine
 from dataplane.reading import LEVELS
 from dataplane.snapshot import AnyQueue, Identity, Outside, Snapshot
 from dataplane.source import TraceLevel
+from dataplane.vhost.device_type import DeviceType, block_config, taken_for
 from dataplane.vhost.message import F_PROTOCOL_FEATURES, Message
 from dataplane.vhost.overheard import Change, Overheard
 from dataplane.vhost.peer import Peer
@@ -49,8 +50,8 @@ _FDS = socket.CMSG_SPACE(253 * array.array("i").itemsize)
 
 class Tap(Viewed):
     """See the module. `viewers` is the relay's socket for those who look. `every`: nanoseconds between two
-    looks, 0: a processor of its own, None: as often as what is asked for needs. OSError where no relay is
-    there."""
+    looks, 0: a processor of its own, None: as often as what is asked for needs. `device_type`: None where it
+    is to be guessed. OSError where no relay is there."""
 
     control = None
 
@@ -60,7 +61,8 @@ class Tap(Viewed):
         *,
         capture: bool = True,
         every: int | None = None,
-        name: str = "net0",
+        device_type: DeviceType | None = None,
+        name: str = "",
         trace: TraceLevel = "operations",
     ) -> None:
         self.path = viewers
@@ -75,7 +77,10 @@ class Tap(Viewed):
         self.talk = Talk()
         self.relay = 0  #: its process id
         self.notifications: dict[tuple[str, int], int] = {}  #: kicks and calls that passed, where they do
-        self._identity = Identity(name, "tap", 1, 0, 0, False)
+        self._asked, self._name = device_type, name
+        self._taken = taken_for(device_type, 0, 0, b"")
+        self._identity = Identity(name or f"{self._taken.type}0", "tap", self._taken.device_id, 0, 0, False)
+        engine.foreign_device(self._taken.device_id)
         self._trace = trace
         self._every = every
         self._heard = Overheard()
@@ -200,7 +205,7 @@ class Tap(Viewed):
             case "hello":
                 self.relay, self._connected = said["pid"], said["connected"]
                 self._crosses = said["notifications"]
-                self._heard.offered = said["offered"]
+                self._heard.offered, self._heard.config = said["offered"], bytes.fromhex(said["config"])
             case "ready":
                 self._ready.set()
             case "note":
@@ -258,13 +263,21 @@ class Tap(Viewed):
             status = f.STATUS_ACKNOWLEDGE | f.STATUS_DRIVER | f.STATUS_FEATURES_OK
             status |= f.STATUS_DRIVER_OK if self._running else 0
         packed = f.has(features, f.F_RING_PACKED)
-        if self._running and packed != self._identity.packed:
+        self._taken = taken = taken_for(self._asked, self._heard.offered, features, self._heard.config)
+        other = taken.device_id != self._identity.device_id
+        again = tuple(self._running) if other else ()
+        if self._running and (other or packed != self._identity.packed):
             for index in tuple(self._running):
                 self._stop(index)
+        if other:
+            self._ended.clear()
+            self._engine.foreign_device(taken.device_id)
+            self.talk.note(f"taken for virtio-{taken.type}: {taken.why}")
         self._engine.foreign_features(features, status)
-        self._identity = replace(
-            self._identity, accepted=features, offered=self._heard.offered, packed=packed
-        )
+        name = self._name or f"{taken.type}0"
+        self._identity = Identity(name, "tap", taken.device_id, self._heard.offered, features, packed)
+        for index in again:
+            self._start(self._heard.rings[index])
 
     def _map_anew(self) -> None:
         running = sorted(self._running)
@@ -394,9 +407,12 @@ class Tap(Viewed):
             live = super().snapshot(whole)
             there = {queue.index for queue in live.queues}
             ended = [queue for index, queue in self._ended.items() if index not in there]
-            queues = sorted((*map(self._from_outside, live.queues), *ended), key=lambda queue: queue.index)
+            queues = tuple(
+                sorted((*map(self._from_outside, live.queues), *ended), key=lambda queue: queue.index)
+            )
             state = live.state if there else "stopped"
-            return replace(live, queues=tuple(queues), state=state, trouble=self._trouble())
+            known = block_config(self._heard.config) if self._taken.type == "blk" else None
+            return replace(live, queues=queues, state=state, trouble=self._trouble(), blk=known)
 
     def missed(self) -> tuple[int, bool]:
         """Buffers whose frame could not be read so far, and whether that count is proven exact."""
@@ -410,15 +426,19 @@ class Tap(Viewed):
             return f"CONTROL_DEADLOCK: {late[0]} has waited for its answer for {late[1]:.0f} s"
         extra = self._identity.accepted & ~self._identity.offered
         if self._identity.offered and extra:
-            return f"FEATURE_MISMATCH: {', '.join(f.feature_names(extra))} was accepted and not offered"
+            names = ", ".join(f.feature_names(extra, self._taken.device_id))
+            return f"FEATURE_MISMATCH: {names} was accepted and not offered"
         return ""
 
     def _notes(self, info: dict[str, Any]) -> list[str]:
         notes = [f"ring {index}: {why.partition(': ')[2]}" for index, why in sorted(self._wrong.items())]
+        if self._asked is None and (self._taken.type != "net" or self._running):
+            notes.append(f"taken for virtio-{self._taken.type}: {self._taken.why}")
         if not self._connected:
             notes.insert(0, f"the two are not connected{': ' + self._why if self._why else ''}")
         missed, exact = self.missed()
         if missed and info["frames_on"]:
+            kind = "frames" if self._taken.type == "net" else "requests"
             count = f"{missed:,}" if exact else f"at least {missed:,}"
-            notes.append(f"{count} buffers came and went between two looks: their frames are missing")
+            notes.append(f"{count} buffers came and went between two looks: their {kind} are missing")
         return notes

@@ -17,6 +17,10 @@ from inspector.commands.serving import joined, looked_at
 
 def driver(options: argparse.Namespace) -> int:
     """Gives the device its rings, then shows them until the user quits."""
+    if options.device_type == "blk":
+        from inspector.commands.reading_disk import reads
+
+        return reads(options)
     program = capture_filter(options.filter)
     with opened(options) as frontend:
         if program is not None:
@@ -62,12 +66,13 @@ def opened(options: argparse.Namespace) -> Iterator[Frontend]:
 
 
 def _feed(frontend: Frontend, options: argparse.Namespace, stack: ExitStack) -> None:
-    if options.traffic.startswith("tap:"):
-        joined(frontend, options.traffic.removeprefix("tap:"), options.mtu, Side.DRIVER, stack)
-    elif options.traffic == "flood":
+    traffic = options.traffic or "mix"
+    if traffic.startswith("tap:"):
+        joined(frontend, traffic.removeprefix("tap:"), options.mtu, Side.DRIVER, stack)
+    elif traffic == "flood":
         frontend.flood()
-    elif options.traffic != "none":
-        frontend.play(played(read_frames(options.traffic) or []))
+    elif traffic != "none":
+        frontend.play(played(read_frames(traffic) or []))
     if options.rate is not None:
         frontend.set_rate(options.rate)
     for text in options.faults:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from dataplane.features import bit_of
+from dataplane.features import NAMES, bit_of
 
 if TYPE_CHECKING:
     from dataplane.source import TraceLevel
@@ -34,6 +34,15 @@ def number(low: float, high: float, what: str, whole: bool = True) -> Callable[[
 
 def features(text: str) -> str:
     """Changes to the default features, such as `+in_order,-mrg_rxbuf`."""
+    return _features(text, (1,))
+
+
+def features_of_any(text: str) -> str:
+    """The same where the device may be of another type, whose own features are checked later."""
+    return _features(text, tuple(NAMES))
+
+
+def _features(text: str, device_ids: tuple[int, ...]) -> str:
     for item in text.split(","):
         name = item.strip()
         if not name:
@@ -42,11 +51,19 @@ def features(text: str) -> str:
             raise argparse.ArgumentTypeError(
                 f"{name!r} needs a sign: +{name} to add it, -{name} to leave it out"
             )
-        try:
-            bit_of(name[1:])
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
+        wrong = [why for device_id in device_ids if (why := _unknown(name[1:], device_id))]
+        if len(wrong) == len(device_ids):
+            raise argparse.ArgumentTypeError(wrong[0])
     return text
+
+
+def _unknown(name: str, device_id: int) -> str:
+    """Why a device has no such feature; "" where it has."""
+    try:
+        bit_of(name, device_id)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def seconds(text: str) -> float:

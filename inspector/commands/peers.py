@@ -10,19 +10,6 @@ DEVICE = """\
 Be the virtio-net device for somebody else's driver, over vhost-user: a QEMU guest, DPDK's virtio-user,
 cloud-hypervisor. The screens open once the driver has started its rings, and stay when it is gone."""
 
-DRIVER = """\
-Be the virtio-net driver for somebody else's device, over vhost-user: DPDK's vhost, OVS-DPDK. The screens open
-once the device has taken the rings, and stay when it is gone."""
-
-DRIVER_EXAMPLES = """\
-examples:
-  ringscope driver --connect /tmp/ring.sock                  lifelike traffic into DPDK's vhost
-  ringscope driver --connect /tmp/ring.sock --layout packed --traffic flood
-  ringscope driver --connect /tmp/ring.sock --traffic tap:t0 joins a TAP interface of this host to it
-  ringscope driver --listen /tmp/ring.sock --json            where the device connects to us
-
-A device to try it on: dpdk-testpmd --no-pci --vdev net_vhost0,iface=/tmp/ring.sock -- -i"""
-
 DEVICE_EXAMPLES = """\
 examples:
   ringscope device --listen /tmp/ring.sock                  answers ARP and ping, echoes UDP and TCP
@@ -41,8 +28,9 @@ Nobody is connected to for this."""
 
 TAP = """\
 Stand between somebody's driver and somebody's device, over vhost-user, and look: their rings, their packets,
-what they say to each other. The two talk through a small process of its own, the relay, which only passes on;
-the screens come and go, and nothing that is looked at is ever written.
+of a disk each request and what came of it, what they say to each other. The two talk through a small process
+of its own, the relay, which only passes on; the screens come and go, and nothing that is looked at is ever
+written.
 
 The driver's side connects to --listen, and the relay then to --connect, where the device listens. Leaving
 the screens leaves the relay; --attach looks again, --end ends it: both ends then see the other hang up, and
@@ -57,6 +45,8 @@ examples:
   ringscope tap --listen /tmp/dpdk.sock --connect /tmp/qemu.sock --reverse
                                      where QEMU listens (server=on) and the back-end connects
   ringscope tap --listen A --connect B --no-capture --json           counts only, as JSON
+  ringscope tap --listen /tmp/guest.sock --connect /tmp/disk.sock --device-type blk
+                                     between QEMU's vhost-user-blk-pci and qemu-storage-daemon
 
 Start the front-end with the socket of --listen instead of the back-end's: that is all the change it takes."""
 
@@ -78,6 +68,12 @@ def add_tap_options(tap: argparse.ArgumentParser) -> None:
         help="kicks and calls pass through the relay: each is counted, and one can be injected",
     )
     looking = tap.add_argument_group("looking")
+    looking.add_argument(
+        "--device-type",
+        choices=("net", "blk"),
+        default=None,
+        help="what the rings are of; the protocol does not say it, so it is guessed by what the two say",
+    )
     looking.add_argument("--no-capture", action="store_true", help="count packets, and read none of them")
     looking.add_argument(
         "--look",
@@ -86,7 +82,7 @@ def add_tap_options(tap: argparse.ArgumentParser) -> None:
         default=None,
         help="microseconds between two looks at the rings (50; to count 1500); 0: a processor of its own",
     )
-    _viewing(tap)
+    viewing(tap)
 
 
 def tap_contradiction(options: argparse.Namespace) -> str | None:
@@ -97,6 +93,8 @@ def tap_contradiction(options: argparse.Namespace) -> str | None:
         return "--connect, --reverse and --notifications are for a relay that is started: with --listen"
     if options.listen is not None and options.listen == options.connect:
         return "--listen and --connect are one socket: give the front-end one of its own"
+    if options.device_type == "blk" and options.filter:
+        return "--filter chooses packets, and the requests of a block device are none"
     if options.no_capture and options.filter:
         return "--filter chooses packets, and --no-capture reads none"
     return "--seconds goes with --json" if options.seconds is not None and not options.json else None
@@ -133,10 +131,10 @@ def add_device_options(device: argparse.ArgumentParser) -> None:
     )
     traffic.add_argument("--ip", metavar="A", default=None, help="the only address that answers (all do)")
     rate_option(traffic)
-    _viewing(device)
+    viewing(device)
 
 
-def _viewing(parser: argparse.ArgumentParser) -> None:
+def viewing(parser: argparse.ArgumentParser) -> None:
     """What both have in common: how it is looked at."""
     parser.add_argument(
         "-f", "--filter", metavar="BPF", help="keep only packets that match, as tcpdump would"
@@ -162,66 +160,6 @@ def _viewing(parser: argparse.ArgumentParser) -> None:
         default="operations",
         help="what is written down of the rings",
     )
-
-
-def add_driver_options(driver: argparse.ArgumentParser) -> None:
-    """The options of `ringscope driver`."""
-    where = driver.add_mutually_exclusive_group(required=True)
-    where.add_argument("--connect", metavar="SOCK", help="the socket on which the device listens")
-    where.add_argument("--listen", metavar="SOCK", help="the socket that the device connects to")
-    ours = driver.add_argument_group("the driver")
-    ours.add_argument("--layout", choices=("split", "packed"), default="split", help="of the rings")
-    ours.add_argument(
-        "--queue-size",
-        metavar="N",
-        type=number(1, 32768, "queue size"),
-        default=256,
-        help="descriptors per queue: a power of two (split), any number (packed), up to 32768",
-    )
-    ours.add_argument(
-        "--queue-pairs", metavar="N", type=number(1, 16, "count of queue pairs"), default=1, help="to use"
-    )
-    ours.add_argument(
-        "--features",
-        metavar="+A,-B",
-        type=features,
-        default=None,
-        help="changes to the features taken where they are offered, such as +in_order,-mrg_rxbuf",
-    )
-    ours.add_argument(
-        "--driver", choices=("auto", "poll", "interrupt"), default="auto", help="how the driver waits"
-    )
-    ours.add_argument(
-        "--path",
-        choices=("auto", "fixed", "indirect", "chain", "direct"),
-        default="auto",
-        help="how the driver turns a packet into descriptors",
-    )
-    ours.add_argument(
-        "--mtu", metavar="N", type=number(68, 65521, "MTU"), default=1500, help="of its buffers"
-    )
-    fault_option(ours, "what it does wrong", "lose_kick:queue=tx0,after=100")
-    traffic = driver.add_argument_group("what it sends")
-    traffic.add_argument(
-        "--traffic",
-        metavar="mix|flood|none|tap:IF|FILE",
-        default="mix",
-        help="lifelike, as fast as it goes, nothing, a TAP interface, or a pcap or pcapng file",
-    )
-    rate_option(traffic)
-    _viewing(driver)
-
-
-def driver_contradiction(options: argparse.Namespace) -> str | None:
-    """What contradicts itself among the options of `ringscope driver`, in one line."""
-    size = options.queue_size
-    if options.layout == "split" and size & (size - 1):
-        return (
-            f"--queue-size: a split queue has a power of two of descriptors, not {size}: or --layout packed"
-        )
-    if options.rate is not None and (options.traffic == "none" or options.traffic.startswith("tap:")):
-        return "--rate is for what is sent by itself: --traffic mix, flood or a file"
-    return "--seconds goes with --json" if options.seconds is not None and not options.json else None
 
 
 def device_contradiction(options: argparse.Namespace) -> str | None:

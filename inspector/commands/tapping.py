@@ -31,6 +31,7 @@ def tap(options: argparse.Namespace) -> int:
             viewers_path(listen),
             capture=not options.no_capture,
             every=None if options.look is None else int(options.look * 1000),
+            device_type=options.device_type,
             trace=options.trace,
         )
     except OSError as error:

@@ -128,8 +128,12 @@ class PeerScreen(Screen[None]):
                 sockets.put("sockets", f"{sum(bool(row.texts[0]) for row in rows)} that listen here", rows)
             return
         peer = source.peer
-        about.put(_agreed(peer), "text" if peer.connected else "flux")
-        tables["rings"].put("rings", f"{len(peer.rings)}, as the driver's side set them up", _rings(peer))
+        about.put(_agreed(peer, tick.snapshot.identity.device_id), "text" if peer.connected else "flux")
+        tables["rings"].put(
+            "rings",
+            f"{len(peer.rings)}, as the driver's side set them up",
+            _rings(peer, self.ringscope.session.blocks),
+        )
         tables["memory"].put(
             "memory", f"{len(peer.regions)} region{'s' * (len(peer.regions) != 1)}", _memory(peer)
         )
@@ -160,19 +164,19 @@ def _attachable() -> list[GridRow]:
     return rows
 
 
-def _agreed(peer: Peer) -> str:
+def _agreed(peer: Peer, device_id: int) -> str:
     """Whether somebody is there, and what both can do."""
     if not peer.connected:
         return clean(f"nobody is connected{': ' + peer.why if peer.why else ''}; {peer.where}")
-    features = ", ".join(feature_names(peer.features & ~mask(F_PROTOCOL_FEATURES), 1)) or "none yet"
+    features = ", ".join(feature_names(peer.features & ~mask(F_PROTOCOL_FEATURES), device_id)) or "none yet"
     protocol = ", ".join(protocol_names(peer.protocol_features)) or "none"
     return clean(f"somebody is connected, {peer.where} · features {features} · of the protocol {protocol}")
 
 
-def _rings(peer: Peer) -> list[GridRow]:
+def _rings(peer: Peer, blocks: bool) -> list[GridRow]:
     rows = []
     for ring in peer.rings:
-        role = Role.TRANSMIT if ring.index & 1 else Role.RECEIVE
+        role = Role.REQUEST if blocks else Role.TRANSMIT if ring.index & 1 else Role.RECEIVE
         state = ring.state if ring.enabled or ring.state != "started" else "started, not enabled"
         texts = (
             queue_name(ring.index, role), state, str(ring.size or ""), f"{ring.base:#x}",

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from inspector.session import Meter, Tick
 
 Cell = tuple[Piece, ...]
-ROLE_WORDS = {Role.RECEIVE: "receive", Role.TRANSMIT: "transmit", Role.CONTROL: "control"}
+ROLE_WORDS = {
+    Role.RECEIVE: "receive",
+    Role.TRANSMIT: "transmit",
+    Role.CONTROL: "control",
+    Role.REQUEST: "requests",
+}
 #: The order along the bar, as buffers travel: what the driver takes back first stands first.
 _BAR = (3, 2, 1, 0)
 _BAR_MIN, _BAR_MAX = 10, 64

@@ -17,6 +17,7 @@ DTYPES = {
     "NET_HEADER": layout.NET_HEADER,
     "EVENT": records.EVENT,
     "FRAME": records.FRAME,
+    "REQUEST": records.REQUEST,
     "QUEUE_HEADER": records.QUEUE_HEADER,
     "DRIVER_STATE": records.DRIVER_STATE,
     "DEVICE_STATE": records.DEVICE_STATE,
@@ -61,7 +62,15 @@ def test_numbers_of_the_specification() -> None:
         "num_buffers": 10,
     }
     assert places(layout.NET_CONFIG) == {"mac": 0, "status": 6, "max_virtqueue_pairs": 8, "mtu": 10}  # 5.1.4
-    sizes = {"DESC": 16, "USED_ELEM": 8, "PACKED_DESC": 16, "NET_HEADER": 12, "EVENT": 48, "FRAME": 64}
+    sizes = {
+        "DESC": 16,
+        "USED_ELEM": 8,
+        "PACKED_DESC": 16,
+        "NET_HEADER": 12,
+        "EVENT": 48,
+        "FRAME": 64,
+        "REQUEST": 32,
+    }
     assert {name: DTYPES[name].itemsize for name in sizes} == sizes
 
 
