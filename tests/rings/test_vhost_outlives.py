@@ -203,7 +203,7 @@ def test_what_was_held_is_taken_again_in_its_order(device: Backend, packed: bool
     assert len(left) == held
     region.check(1, tx, 13 - held)
     driver.connection.close()
-    wait_until(lambda: not device.running, "the driver is gone")
+    wait_until(lambda: not device.peer.connected, "the driver is gone")
     device.heal(number)
     assert region.ids(1) == left, "they stay what they were"
     before = len(frames(device))
