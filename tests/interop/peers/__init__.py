@@ -1,4 +1,4 @@
-"""Real peers for tests and benches: DPDK's driver and device, and a Linux guest in QEMU.
+"""Real peers for tests and benches: DPDK's driver and device, QEMU's disks, and a Linux guest in QEMU.
 
     with DpdkDevice(sock) as device, DpdkDriver(sock, "packed") as driver:
         device.start("rxonly")
@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import pytest
 
+from .disk import StorageDaemon
 from .dpdk import DpdkDevice, DpdkDriver, Forwarded, Stats
-from .install import missing_dpdk, missing_qemu
+from .install import missing_disk, missing_dpdk, missing_qemu
 from .process import Peer, PeerError
 from .qemu import Captured, Guest, Ran
 from .quiet import Clean, await_quiet
@@ -29,10 +30,13 @@ __all__ = [
     "PeerError",
     "Ran",
     "Stats",
+    "StorageDaemon",
     "await_quiet",
     "missing",
+    "missing_disk",
     "missing_dpdk",
     "missing_qemu",
+    "needs_disk",
     "needs_dpdk",
     "needs_qemu",
 ]
@@ -40,8 +44,9 @@ __all__ = [
 
 def missing() -> str:
     """Why not every peer can run here; "" when they can."""
-    return "; ".join(filter(None, (missing_dpdk(), missing_qemu())))
+    return "; ".join(filter(None, (missing_dpdk(), missing_disk(), missing_qemu())))
 
 
 needs_dpdk = pytest.mark.skipif(bool(missing_dpdk()), reason=missing_dpdk() or "-")
+needs_disk = pytest.mark.skipif(bool(missing_disk()), reason=missing_disk() or "-")
 needs_qemu = pytest.mark.skipif(bool(missing_qemu()), reason=missing_qemu() or "-")
