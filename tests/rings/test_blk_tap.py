@@ -15,7 +15,7 @@ import pytest
 from dataplane import blk
 from dataplane import features as f
 from dataplane.blk import Request
-from dataplane.records import Role
+from dataplane.records import Kind, Role
 from dataplane.rules.doctor import Doctor
 from dataplane.source import START, RingSource
 from dataplane.vhost.backend import Backend
@@ -185,6 +185,11 @@ def offer(hand: ByHand, ring: HandRing, *pieces: tuple[bytes, int]) -> None:
     os.eventfd_write(ring.kick, 1)
 
 
+def published(tap: Tap) -> list[int]:
+    """Publications that were seen."""
+    return [int(row["new"]) for row in tap.events().rows if int(row["kind"]) == Kind.PUBLISH]
+
+
 def one_of(tap: Tap) -> Request:
     wait_until(lambda: bool(requests(tap)), "a request is seen")
     (one,) = requests(tap)
@@ -246,10 +251,13 @@ def test_requests_that_cannot_be(
 
 def test_a_chain_that_cannot_be_followed(between: Between, by_hand: tuple[ByHand, HandRing]) -> None:
     hand, ring = by_hand
+    between.disk.works.clear()
     hand.descriptor(ring, 0, 1 << 50, 16, NEXT, 1)
     hand.descriptor(ring, 1, GUEST, 1, WRITE)
     hand.publish(ring, 0)
     os.eventfd_write(ring.kick, 1)
+    wait_until(lambda: bool(published(between.tap)), "it is seen before it is used")
+    between.disk.works.set()
     one = one_of(between.tap)
     assert (one.sound, one.answer) == (False, "unknown")
     assert one.wrong() == ["its descriptors cannot be followed"]
