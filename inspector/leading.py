@@ -24,6 +24,9 @@ def view_of(session: Session, name: str) -> str:
 
 async def show_packet(app: RingscopeApp, queue: int, slot: int) -> None:
     """From a descriptor to the packet whose buffer stands in its slot."""
+    if app.session.blocks:
+        await app.action_view("requests")
+        return
     number = app.session.frame_of_slot(queue, slot)
     name = clean(app.session.queue_name(queue))
     if number is None:

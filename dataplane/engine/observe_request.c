@@ -71,7 +71,8 @@ void observe_answered(struct pair *pair, struct vq *q, struct noted *buffer, uin
     uint32_t id = (uint32_t)(buffer - q->observer->noted);
     uint8_t *content = pair->driver.frame;
     if (!flag_get(&log->on)) return;
-    if (q->observer->blind || (!buffer->read && buffer->sound)) {
+    bool lost = !buffer->sound && buffer->late; /* a driver that has it back frees its table */
+    if (q->observer->blind || !buffer->read || lost) {
         observe_missed(q, 1);
         return;
     }

@@ -13,6 +13,7 @@ from inspector.commands.attached import lately
 from inspector.commands.serving import invitations
 from inspector.sanitise import clean
 
+_DISKS = "qemu-storage-da"  #: as a process is called: at most 15 characters
 _OURS = "/tmp/ring.sock"
 
 
@@ -60,4 +61,5 @@ def offer(one: Socket) -> str:
     if one.kind == "relay":
         return f"ringscope tap --attach {path}"
     front = shlex.quote(f"{one.path}.front")
-    return f"ringscope tap --listen {front} --connect {path}   or   ringscope driver --connect {path}"
+    blocks = " --device-type blk" if one.process.startswith(_DISKS) else ""
+    return f"ringscope tap --listen {front} --connect {path}   or   ringscope driver --connect {path}{blocks}"

@@ -77,6 +77,7 @@ class BytesView(ScrollPane):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.front = "net header"  #: what stands before the data
         self.data = b""
         self.net_header = b""
         self.span: Span | None = None
@@ -138,7 +139,7 @@ class BytesView(ScrollPane):
     def _about(self) -> str:
         kept = len(self.data)
         words = f"{kept:,}" if kept == self.length else f"{kept:,} of {self.length:,} kept"
-        return f"{len(self.net_header)} net header + {words}" if self.net_header else words
+        return f"{len(self.net_header)} {self.front} + {words}" if self.net_header else words
 
     def _pieces(self, row: Row) -> list[Piece]:
         ink, each = self.ink, self._each

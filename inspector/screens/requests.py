@@ -54,11 +54,18 @@ class RequestsScreen(Screen[None]):
 
     HELP = "What was asked of the disk, what came of it, and how long did it take?"
     BINDING_GROUP_TITLE = "Requests"
-    FOOT_FIRST = ("requests.pane", "requests.failed", "grid.turn")
+    FOOT_FIRST = ("requests.pane", "requests.failed", "requests.descriptor", "grid.turn")
     BINDINGS: ClassVar[list[BindingType]] = [
         key("requests.pane", "tab", "app.focus_next", "pane", "The next pane", show=True),
-        key("requests.failed", "x", "failed", "only failed", "Only those with another status than OK"),
-        key("requests.descriptor", "d", "descriptor", "descriptors", "The head of the chosen one"),
+        key(
+            "requests.failed",
+            "x",
+            "failed",
+            "only failed",
+            "Only those with another status than OK",
+            show=True,
+        ),
+        key("requests.descriptor", "d", "descriptor", "descriptors", "The head of the chosen one", show=True),
     ]
     DEFAULT_CSS = """
     RequestsScreen {
@@ -83,7 +90,9 @@ class RequestsScreen(Screen[None]):
             grid.sort = (0, True)
             yield grid
             yield Words(id="about")
-            yield BytesView(id="bytes")
+            data = BytesView(id="bytes")
+            data.front = "header"
+            yield data
 
     def on_mount(self) -> None:
         self.query_one(Grid).focus()

@@ -180,7 +180,7 @@ def test_minus_features_need_no_equals_sign() -> None:
 
 KEYS = [
     "name", "kind", "device_id", "layout", "state", "status", "offered", "accepted", "config",
-    "config_generation", "queue_pairs", "number", "time", "logs", "queues", "notes",
+    "blk", "config_generation", "queue_pairs", "number", "time", "logs", "queues", "notes",
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Real peers for tests and benches: DPDK's driver and device, and a Linux guest in QEMU.
+"""Real peers for tests and benches: DPDK's driver and device, QEMU's disks, and a Linux guest in QEMU.
 
     with DpdkDevice(sock) as device, DpdkDriver(sock, "packed") as driver:
         device.start("rxonly")
@@ -14,8 +14,9 @@ import os
 
 import pytest
 
+from .disk import StorageDaemon
 from .dpdk import DpdkDevice, DpdkDriver, Forwarded, Stats
-from .install import missing_dpdk, missing_qemu
+from .install import missing_disk, missing_dpdk, missing_qemu
 from .process import Peer, PeerError
 from .qemu import Captured, Guest, Ran
 from .quiet import Clean, await_quiet
@@ -31,10 +32,13 @@ __all__ = [
     "PeerError",
     "Ran",
     "Stats",
+    "StorageDaemon",
     "await_quiet",
     "missing",
+    "missing_disk",
     "missing_dpdk",
     "missing_qemu",
+    "needs_disk",
     "needs_dpdk",
     "needs_qemu",
 ]
@@ -42,7 +46,7 @@ __all__ = [
 
 def missing() -> str:
     """Why not every peer can run here; "" when they can."""
-    return "; ".join(filter(None, (missing_dpdk(), missing_qemu())))
+    return "; ".join(filter(None, (missing_dpdk(), missing_disk(), missing_qemu())))
 
 
 #: Said by `.ci/run`, which runs the tests with these peers by themselves: they poll, and need the processors.
@@ -55,4 +59,5 @@ def _needs(missing: str) -> pytest.MarkDecorator:
 
 
 needs_dpdk = _needs(missing_dpdk())
+needs_disk = _needs(missing_disk())
 needs_qemu = _needs(missing_qemu())

@@ -19,7 +19,7 @@ from .process import PeerError
 
 TOOL = Path(__file__).with_name("tool.c")
 MODULES = ("virtio_pci", "virtio_net")  #: with what they depend on, loaded by init
-SPARE = ("pktgen",)  #: under /mods, to be loaded by a command
+SPARE = ("pktgen", "virtio_blk")  #: under /mods, to be loaded by a command; the latter for a disk
 
 INIT = """\
 #!/bin/busybox sh
@@ -30,14 +30,18 @@ for word in $(cat /proc/cmdline); do case $word in guest_*=*) eval "${word%%=*}=
 stty -F /dev/ttyS1 raw -echo
 exec 3<>/dev/ttyS1
 while read -r module; do insmod /mods/$module || echo "FAILED insmod $module" >&3; done </mods/order
+device=/sys/class/net/eth0
+[ -n "$guest_disk" ] && device=/sys/block/vda && insmod /mods/virtio_blk.ko
 tries=0
-while [ ! -e /sys/class/net/eth0 ] && [ $tries -lt 200 ]; do usleep 50000; tries=$((tries + 1)); done
-[ -e /sys/class/net/eth0 ] || echo "FAILED no eth0" >&3
+while [ ! -e $device ] && [ $tries -lt 200 ]; do usleep 50000; tries=$((tries + 1)); done
+[ -e $device ] || echo "FAILED no $device" >&3
 echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6   # no router solicitations of its own accord
 ip link set lo up
-ip addr add $guest_address dev eth0
-ip link set eth0 up
-echo "READY $(cat /proc/sys/kernel/random/boot_id) $(cat /sys/class/net/eth0/device/features)" >&3
+if [ -z "$guest_disk" ]; then
+    ip addr add $guest_address dev eth0
+    ip link set eth0 up
+fi
+echo "READY $(cat /proc/sys/kernel/random/boot_id) $(cat $device/device/features)" >&3
 obey() {
     while read -r number seconds command <&3; do
         echo "$command" | base64 -d >/tmp/command

@@ -81,6 +81,12 @@ def missing_qemu() -> str:
     return missing_tools() or ("" if kernel() else f"there is no guest kernel: python3 {SELF}")
 
 
+def missing_disk() -> str:
+    """Why no qemu-storage-daemon can run here; "" when it can."""
+    lacking = [name for name in ("qemu-storage-daemon", "stdbuf", "setpriv") if not tool(name)]
+    return f"not installed: {', '.join(lacking)}" if lacking else ""
+
+
 def is_static(program: Path) -> bool:
     """True for an ELF file that asks for no interpreter."""
     data = program.read_bytes()[:4096]
@@ -130,7 +136,12 @@ def _wanted() -> list[str]:
         if not _poll_mode_driver(name):
             listed = _run("apt-cache", "search", "--names-only", f"^librte-net-{name}[0-9-]*$").split("\n")
             wanted += sorted(line.split()[0] for line in listed if line)[-1:]
-    for program, package in (("qemu-system-x86_64", "qemu-system-x86"), ("modprobe", "kmod"), ("gcc", "gcc")):
+    for program, package in (
+        ("qemu-system-x86_64", "qemu-system-x86"),
+        ("qemu-storage-daemon", "qemu-system-common"),
+        ("modprobe", "kmod"),
+        ("gcc", "gcc"),
+    ):
         wanted += [] if tool(program) else [package]
     if not tool("busybox") or not is_static(Path(tool("busybox"))):
         wanted.append("busybox-static")
@@ -159,7 +170,7 @@ def fetch_kernel() -> Kernel:
 
 def install() -> None:
     """Packages first, since the kernel is unpacked with some of them."""
-    unfit = missing_dpdk() or (missing_qemu() if kernel() else missing_tools())
+    unfit = missing_dpdk() or missing_disk() or (missing_qemu() if kernel() else missing_tools())
     if unfit and os.geteuid() != 0:
         raise SystemExit(f"install.py: only root can install; {unfit}")
     if os.geteuid() == 0 and (unfit or kernel() is None):
@@ -177,9 +188,9 @@ def main() -> None:
     if sys.argv[1:]:
         print(f"install.py: unknown argument {sys.argv[1]}: there are none", file=sys.stderr)
         raise SystemExit(2)
-    if missing_dpdk() or missing_qemu():
+    if missing_dpdk() or missing_disk() or missing_qemu():
         install()
-    if left := missing_dpdk() or missing_qemu():
+    if left := missing_dpdk() or missing_disk() or missing_qemu():
         raise SystemExit(f"install.py: {left}")
     print("every peer is there")
 

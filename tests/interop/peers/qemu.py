@@ -52,7 +52,7 @@ class Guest(Peer):
 
     QEMU connects to `sock`, or with `server` listens there and waits for the device. `cpus` are the guest's;
     Linux takes as many queue pairs as it has processors, `channels()` asks for others. `properties` are added
-    to those of QEMU's virtio-net-pci.
+    to those of QEMU's virtio-net-pci. With `disk` it has a disk instead, /dev/vda, and no NIC.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class Guest(Peer):
         mac: str = "52:54:00:77:00:02",
         cpu: int | None = None,
         properties: Mapping[str, str] | None = None,
+        disk: bool = False,
     ) -> None:
         super().__init__("the guest")
         found = kernel()
@@ -99,18 +100,24 @@ class Guest(Peer):
             "vectors": "0",
             **(properties or {}),
         }
+        front = [
+            "-netdev", f"vhost-user,id=n0,chardev=c0,queues={queues}",
+            "-device", ",".join(["virtio-net-pci", *(f"{name}={value}" for name, value in device.items())]),
+        ]  # fmt: skip
+        if disk:
+            front = ["-device", f"vhost-user-blk-pci,chardev=c0,num-queues={queues},vectors=0"]
         self._argv = [
             *(["taskset", "-c", str(cpu)] if cpu is not None else []),
             "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-smp", str(cpus), "-m", str(memory_mib),
             "-object", f"memory-backend-memfd,id=m0,size={memory_mib}M,share=on",
             "-machine", "q35,memory-backend=m0", "-nodefaults", "-no-user-config", "-display", "none",
             "-chardev", f"socket,id=c0,path={sock}" + (",server=on" if server else ""),
-            "-netdev", f"vhost-user,id=n0,chardev=c0,queues={queues}",
-            "-device", ",".join(["virtio-net-pci", *(f"{name}={value}" for name, value in device.items())]),
+            *front,
             "-qmp", f"unix:{here / 'qmp'},server=on,wait=off",
             "-serial", "stdio", "-chardev", f"socket,id=line,path={here / 'line'}", "-serial", "chardev:line",
             "-kernel", str(found.image), "-initrd", str(here / "initrd"),
-            "-append", f"console=ttyS0 quiet panic=0 guest_address={address}",
+            "-append", f"console=ttyS0 quiet panic=0 guest_address={address}"
+            + (" guest_disk=1" if disk else ""),
         ]  # fmt: skip
 
     def put(self, name: str, data: bytes) -> None:
