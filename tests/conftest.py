@@ -43,6 +43,7 @@ def state_of_nobody(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups must be known when the tests are dealt out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """On several processors: what shares network namespaces, captures or a build stays together."""
     for item in items:
