@@ -1,6 +1,6 @@
 """What a tap costs the two that it stands between: DPDK's virtio-user and DPDK's vhost, in one run.
 
-    python tests/bench/tapped.py [--layout packed] [--rounds 9] [--rate 100000] [--json]
+    python tests/bench/tapped.py [--layout packed] [--notifications] [--rounds 9] [--rate 100000] [--json]
 
 One connection through the relay; samples alternate between nobody looking, a viewer that counts, and one that
 captures, so that the machine's mood falls on all. The ratio is that of the medians. With a rate the driver's
@@ -43,13 +43,15 @@ class Viewer:
             self.tap.close()
 
 
-def _flood(folder: str, layout: str, rounds: int, hows: list[str]) -> dict[str, list[float]]:
+def _flood(
+    folder: str, layout: str, rounds: int, hows: list[str], notifications: bool
+) -> dict[str, list[float]]:
     """Packets a second from driver to device, in each way of looking."""
     a, b, viewers = (f"{folder}/{name}" for name in "abv")
     found: dict[str, list[float]] = {how: [] for how in hows}
     with DpdkDevice(b) as device:
         device.start("rxonly")
-        start_relay(a, b, viewers)
+        start_relay(a, b, viewers, notifications=notifications)
         with DpdkDriver(a, layout) as driver:  # type: ignore[arg-type]
             driver.ready()
             device.joined()
@@ -100,6 +102,7 @@ def _rated(folder: str, layout: str, rate: float, seconds: float, look: int | No
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--layout", choices=("split", "packed"), default="split")
+    parser.add_argument("--notifications", action="store_true", help="kicks and calls through the relay")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--rate", type=float, default=None)
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -110,7 +113,8 @@ def main() -> int:
         if options.rate is not None:
             print(json.dumps(_rated(folder, options.layout, options.rate, options.seconds, options.look)))
             return 0
-        found = _flood(folder, options.layout, options.rounds, ["alone", "counting", "capturing"])
+        hows = ["alone", "counting", "capturing"]
+        found = _flood(folder, options.layout, options.rounds, hows, options.notifications)
     alone = statistics.median(found["alone"])
     for how, rates in found.items():
         middle = statistics.median(rates)

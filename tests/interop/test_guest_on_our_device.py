@@ -19,7 +19,7 @@ from dataplane.responder import Responder
 from dataplane.vhost.backend import Backend
 from inspector.screens.peer import _rings
 from tests.interop.netns import MIB, until
-from tests.interop.ours import FULL, Count, counted, watched
+from tests.interop.ours import FULL, Count, counted, one_layout, watched
 from tests.interop.peers import Guest, PeerError, needs_qemu
 from tests.interop.peers.dpdk import Layout
 
@@ -169,3 +169,21 @@ def test_a_guest_without_a_feature(tmp_path: Path, layout: Layout, without: dict
         bench.talk(4 * MIB, 200)
         bench.up(bench.guest.reboot)
         bench.talk(4 * MIB, 200)
+
+
+@one_layout
+def test_a_guest_is_migrated_away(tmp_path: Path, layout: Layout) -> None:
+    """To nowhere: its memory goes while our device writes into it, which has the pages sent again; then it
+    goes on here."""
+    with Responder(HOST) as host, Backend(str(tmp_path / "s")) as device:
+        device.plug(host.fileno())
+        device.start()
+        with Guest(tmp_path / "s", layout) as guest:
+            guest.boot()
+            guest.run(f"(ping -A {HOST} >/dev/null 2>&1 &)")
+            guest.monitor("migrate", uri="exec:cat >/dev/null")
+            until(lambda: guest.monitor("query-migrate")["status"] == "completed", "it is migrated")
+            said = [one.name for one in device.talk.since()]
+            assert "SET_LOG_BASE" in said and not any(one.refused for one in device.talk.since())
+            guest.monitor("cont")
+            assert guest.ping(HOST, 5) == 5

@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from .dpdk import Layout
 from .guest import write_initramfs
@@ -217,20 +218,22 @@ class Guest(Peer):
             raise PeerError(f"{path} in the guest: {packed.decode(errors='replace').strip()}")
         return gzip.decompress(packed)
 
-    def monitor(self, command: str) -> None:
-        """One command of QMP without arguments: `stop` stops the virtual machine, and with it its rings."""
+    def monitor(self, command: str, **arguments: object) -> Any:
+        """One command of QMP and what it returns: `stop` stops the virtual machine, and with it its rings."""
         with socket.socket(socket.AF_UNIX) as monitor:
             monitor.settimeout(10)
             monitor.connect(str(self.directory / "qmp"))
             lines = monitor.makefile("rw")
-            for said in ("", "qmp_capabilities", command):
+            answer: dict[str, Any] = {}
+            for said, more in (("", {}), ("qmp_capabilities", {}), (command, arguments)):
                 if said:
-                    lines.write(json.dumps({"execute": said}) + "\n")
+                    lines.write(json.dumps({"execute": said, "arguments": more}) + "\n")
                     lines.flush()
                 while not {"QMP", "return", "error"} & set(answer := json.loads(lines.readline())):
                     pass
                 if "error" in answer:
                     raise PeerError(f"QEMU does not {said}: {answer['error']}")
+            return answer["return"]
 
     def interface(self, up: bool) -> None:
         """eth0 up or down; its address stays."""
