@@ -179,7 +179,7 @@ def test_a_guest_reads_and_writes_through_the_tap(tmp_path: Path, image: Path) -
         elif one.name == "IN" and begin + one.length <= MIB and one.answer == "OK" and not one.late:
             assert one.data == IMAGE[begin : begin + len(one.data)]
             seen.update(range(begin, begin + one.length, blk.SECTOR))
-    assert len(found) + missed == snapshot.queues[0].used
+    assert len(found) + missed >= snapshot.queues[0].used  # since it was started last
     sent = sum(one.length for one in found if one.name == "OUT")
     assert sent == len(written) or (missed and sent < len(written))
     assert seen
