@@ -119,7 +119,7 @@ class Request:
 
     `header` is what there was of the 16 bytes; `readable` and `writable` count the buffer's bytes, the header
     and the status included; `used_length` and `status` are None where they are not known. Times are ns since
-    the epoch, numbers count from 1; from outside `available` is when it was first seen, `slack` ns late at most.
+    the epoch, numbers count from 1; from outside `available` is when it was first seen, at most `slack` late.
     """
 
     number: int
