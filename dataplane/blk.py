@@ -119,7 +119,7 @@ class Request:
 
     `header` is what there was of the 16 bytes; `readable` and `writable` count the buffer's bytes, the header
     and the status included; `used_length` and `status` are None where they are not known. Times are ns since
-    the epoch; from outside `available` is when it was first seen, at most `slack` ns late.
+    the epoch, numbers count from 1; from outside `available` is when it was first seen, at most `slack` late.
     """
 
     number: int
@@ -231,7 +231,7 @@ def _request(row: Any, content: bytes) -> Request:
     more = np.frombuffer(content, REQUEST, 1)[0]
     known, flags = int(more["flags"]), int(row["flags"])
     return Request(
-        number=int(row["number"]),
+        number=int(row["number"]) + 1,
         time=int(row["time"]),
         available=int(more["available"]),
         slack=int(more["slack"]),

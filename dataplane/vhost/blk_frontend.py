@@ -376,8 +376,9 @@ class BlkFrontend(Viewed):
         rows, contents = np.zeros(len(rest), FRAME), []
         for row, request in zip(rows, rest, strict=True):
             content = blk.logged(request)
-            for name in ("number", "time", "position", "queue", "head", "descriptors"):
+            for name in ("time", "position", "queue", "head", "descriptors"):
                 row[name] = getattr(request, name)
+            row["number"] = request.number - 1
             row["length"] = row["captured"] = len(content)
             row["buffers"], row["direction"] = 1, TO_DRIVER
             row["flags"] = FRAME_REQUEST | (FRAME_INDIRECT if request.indirect else 0)

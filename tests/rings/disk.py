@@ -12,7 +12,7 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from dataplane import blk
 from dataplane import features as f
@@ -56,6 +56,26 @@ class Asked:
     header: bytes
     sent: bytes
     room: list[tuple[int, int]] = field(default_factory=list)
+
+
+def agree(ours: list[blk.Request], theirs: list[blk.Request], missed: int) -> None:
+    """What the tap saw is what the driver made, but for what it says that it read late."""
+    made = {(one.queue, one.position): one for one in ours}
+    assert len(theirs) + missed == len(ours) == len(made)
+    for one in theirs:
+        if not one.late:
+            known = made[one.queue, one.position]
+            if one.status is None:
+                known = replace(known, status=None, data=one.data)
+            assert _alike(one) == _alike(known)
+    assert any(not one.late and one.status is not None for one in theirs)
+
+
+def _alike(one: blk.Request) -> tuple[object, ...]:
+    return (
+        one.head, one.descriptors, one.indirect, one.header, one.readable, one.writable, one.used_length,
+        one.status, one.data,
+    )  # fmt: skip
 
 
 class Disk:

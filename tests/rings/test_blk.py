@@ -26,8 +26,9 @@ def frames_of(*made: blk.Request, flags: int = FRAME_REQUEST) -> Frames:
     rows, contents = np.zeros(len(made), FRAME), []
     for row, one in zip(rows, made, strict=True):
         contents.append(blk.logged(one))
-        for name in ("number", "time", "position", "queue", "head", "descriptors"):
+        for name in ("time", "position", "queue", "head", "descriptors"):
             row[name] = getattr(one, name)
+        row["number"] = one.number - 1
         row["captured"] = row["length"] = len(contents[-1])
         row["flags"] = flags | (FRAME_LATE if one.late else 0)
         row["net_header_length"], row["net_header"] = len(one.header), one.header
