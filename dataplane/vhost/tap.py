@@ -135,9 +135,11 @@ class Tap(Viewed):
         return tuple(sorted(self._running))
 
     def end_relay(self) -> None:
-        """Ends the relay: both ends see the other hang up."""
+        """Ends the relay, and waits until it has: both ends see the other hang up."""
         with suppress(OSError):
             self._sock.send(json.dumps({"do": "end"}).encode())
+        if self._thread.is_alive():
+            self._thread.join(5.0)
 
     def close(self) -> None:
         self._closing = True
