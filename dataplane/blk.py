@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from dataplane.records import (
     REQUEST_SOUND,
     REQUEST_STATUS,
 )
-from dataplane.source import Frames
+
+if TYPE_CHECKING:
+    from dataplane.source import Frames
 
 DEVICE_ID = 2
 SECTOR = 512  #: bytes, whatever blk_size says (5.2.6)

@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from dataplane.blk import BlkConfig
 from dataplane.records import Owner, Path, Reason, Role
-
-if TYPE_CHECKING:
-    from dataplane.blk import BlkConfig
 
 Array = npt.NDArray[np.void]
 Bytes = npt.NDArray[np.uint8]

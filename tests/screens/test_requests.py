@@ -75,7 +75,7 @@ async def test_each_request_is_a_line(tmp_path: Path, size: tuple[int, int]) -> 
 
 async def test_keys_of_packets_do_no_harm(tmp_path: Path) -> None:
     sock = str(tmp_path / "s")
-    with Disk(sock, IMAGE), BlkFrontend(sock, rate=200) as driver:
+    with Disk(sock, IMAGE), BlkFrontend(sock, rate=20) as driver:
         driver.start()
         app = RingscopeApp(driver)
         async with app.run_test(size=(100, 30)) as pilot:
