@@ -91,6 +91,8 @@ class Connection:
             except BlockingIOError:
                 continue
             except OSError as error:
+                if isinstance(error, ConnectionResetError) and not begun and not data:
+                    return b""  # it was killed with something of ours unread: it hung up all the same
                 raise ProtocolError(f"the connection broke: {error.strerror}") from None
             for level, kind, given in ancillary:
                 if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

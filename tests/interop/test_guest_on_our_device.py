@@ -118,7 +118,7 @@ def test_a_guest_lives_on_our_device(tmp_path: Path, layout: Layout) -> None:
 
 def states(device: Backend) -> dict[str, str]:
     """What the screen of the other end says of each ring."""
-    return {row.texts[0]: row.texts[1] for row in _rings(device.peer)}
+    return {row.texts[0]: row.texts[1] for row in _rings(device.peer, False)}
 
 
 def queue_pairs(bench: Bench) -> None:

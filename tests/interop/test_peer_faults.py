@@ -65,7 +65,7 @@ def alone(backend: Backend) -> None:
     """The peer has gone, as the screen and every reader are told."""
     until(lambda: not backend.peer.connected, "the driver is gone")
     assert backend.peer.why == "the driver hung up"
-    assert _agreed(backend.peer).startswith("nobody is connected: the driver hung up; listening on ")
+    assert _agreed(backend.peer, 1).startswith("nobody is connected: the driver hung up; listening on ")
     assert backend.snapshot(()).notes[0].startswith("no driver: the driver hung up; listening on ")
     assert not backend.running
 
@@ -214,7 +214,7 @@ def test_a_device_is_killed(tmp_path: Path, layout: Layout) -> None:
         goes(driver, TX)
         device.kill()
         until(lambda: not driver.peer.connected, "the device is gone")
-        assert _agreed(driver.peer).startswith("nobody is connected: the back-end hung up; connected to ")
+        assert _agreed(driver.peer, 1).startswith("nobody is connected: the back-end hung up; connected to ")
         assert driver.snapshot(()).notes[0] == "no device: the back-end hung up"
         full(driver)
         half = queue(driver, TX).driver
