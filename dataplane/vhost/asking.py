@@ -203,7 +203,9 @@ class Asking:
             again()
             self.why = ""
             self.talk.note("the next back-end has the rings")
-        except (ProtocolError, ValueError, OSError) as error:
+        except (ProtocolError, OSError):
+            self._closing.wait(_BEAT)  # the one that was there may take a connection as it ends
+        except ValueError as error:
             if str(error) != self.why and not self._closing.is_set():
                 self.why = str(error)
                 self.talk.note(self.why)
