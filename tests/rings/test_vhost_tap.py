@@ -437,6 +437,8 @@ def test_a_device_that_is_not_kicked_reads_nothing_or_sleeps(between: Between, b
     tx = by_hand.ring(1)
     assert between.tap.wait_for_rings(5)
     device = between.device
+    by_hand.put(tx, HEADER + FRAME)  # it may still sleep from before the ring was there
+    wait_until(lambda: by_hand.used_idx(tx) == 1, "it is used")
     wait_until(lambda: device.snapshot(()).queue(1).device.asleep, "it sleeps")  # type: ignore[union-attr]
     by_hand.put(tx, HEADER + FRAME, kick=False)
     doctor = Doctor(stuck=0.3)

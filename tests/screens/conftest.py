@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,3 +47,21 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trees of packets without a wait, and a pace that does not change."""
     monkeypatch.setattr(packets, "Dissector", AtOnce)
     monkeypatch.setattr(Session, "_hertz", lambda *_: 15.0)
+
+
+def python_time() -> float:
+    """CPU seconds of the threads that run Python: those of the engine may never come to rest."""
+    clocks = ((~thread.native_id << 3) | 6 for thread in threading.enumerate() if thread.native_id)
+    total = 0.0
+    for clock in clocks:
+        with contextlib.suppress(OSError):  # it has just ended
+            total += time.clock_gettime(clock)
+    return total
+
+
+@pytest.fixture(autouse=True, scope="session")
+def idle_without_the_engine() -> Iterator[None]:
+    """Textual takes an app for idle when its process is: with a ring that goes as fast as it can, never."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("textual._wait.process_time", python_time)
+        yield
